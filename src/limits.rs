@@ -1,0 +1,37 @@
+//! Every bound in one table. What a caller sends over one is refused by name; what the network
+//! sends over one is dropped and counted.
+
+/// JSON of one call, bytes.
+pub const CALL_JSON_BYTES: usize = 1 << 20;
+/// Nodes of one call.
+pub const CALL_NODES: usize = 1_024;
+/// Nesting of JSON and of `Value`, of calls and of TXT records.
+pub const JSON_DEPTH: usize = 32;
+/// Endpoints of one service.
+pub const ENDPOINTS: usize = 1_000;
+/// A service name, node id, version or host name, bytes of UTF-8.
+pub const NAME_BYTES: usize = 255;
+/// A lease, milliseconds: shortest, longest and default.
+pub const TTL_MS: std::ops::RangeInclusive<u64> = 3_000..=86_400_000;
+/// The lease where none is asked for, milliseconds.
+pub const TTL_DEFAULT_MS: u64 = 120_000;
+/// How long a lookup may wait, milliseconds.
+pub const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=60_000;
+/// Changes a watch queues, least and most.
+pub const WATCH_QUEUE: std::ops::RangeInclusive<usize> = 1..=1_000_000;
+/// Changes a watch queues where nothing is asked for.
+pub const WATCH_QUEUE_DEFAULT: usize = 1_024;
+/// Names a registry keeps an interest in; the oldest goes first.
+pub const INTERESTS: usize = 1_024;
+/// How long a lookup keeps an interest alive, milliseconds.
+pub const INTEREST_MS: u64 = 60_000;
+/// Nodes one view holds; what comes beyond is refused and counted.
+pub const VIEW_NODES: usize = 32_768;
+/// One TXT record, bytes, so that it fits a 9,000-byte message (RFC 6762 §17).
+pub const TXT_BYTES: usize = 8_900;
+/// What a TXT record may inflate to, bytes.
+pub const INFLATED_BYTES: usize = 256 << 10;
+/// One DNS label, bytes (RFC 1035 §2.3.4).
+pub const LABEL_BYTES: usize = 63;
+/// How long `close` waits for the goodbyes to reach the network, milliseconds.
+pub const CLOSE_MS: u64 = 250;
