@@ -5,6 +5,8 @@
 
 pub mod error;
 pub mod event;
+pub mod fork;
+pub mod interfaces;
 pub mod limits;
 pub mod link;
 pub mod model;

@@ -83,7 +83,9 @@ pub struct Interface {
 pub enum Question {
     /// The nodes of one service.
     Service(Arc<str>),
-    /// The names of all services; also all nodes, for a watch of everything.
+    /// The names of all services.
+    Names,
+    /// All nodes of all services.
     Everything,
 }
 
