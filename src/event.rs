@@ -49,6 +49,22 @@ pub enum Reason {
     Refused,
 }
 
+impl Reason {
+    /// The word used in events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Announced => "announced",
+            Reason::Changed => "changed",
+            Reason::Goodbye => "goodbye",
+            Reason::Expired => "expired",
+            Reason::Withdrawn => "withdrawn",
+            Reason::Duplicate => "duplicate",
+            Reason::LinkDown => "link-down",
+            Reason::Refused => "refused",
+        }
+    }
+}
+
 /// One change of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
