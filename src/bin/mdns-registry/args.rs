@@ -24,6 +24,7 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of the registry")]
 pub struct Shared {
     /// Interfaces or local addresses to speak on, as in eth0,127.0.0.1 [default: all]
     #[arg(long, global = true, value_delimiter = ',', value_name = "NAME")]

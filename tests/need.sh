@@ -1,0 +1,62 @@
+#!/bin/sh
+# need.sh TOOL...
+#
+# Sees that the tools are there. What is missing is installed where this is root on Debian or a child of it; elsewhere
+# it is named, with the way to get it, and the exit status is 1. Installing starts no daemon, now or at the next boot.
+set -u
+PATH=$PATH:/usr/sbin:/sbin
+
+package() {
+    case $1 in
+    avahi-browse) echo avahi-utils ;;
+    cc) echo gcc libc6-dev ;;
+    dbus-daemon) echo dbus ;;
+    g++ | gcc | clang) echo "$1" libc6-dev ;;
+    ip) echo iproute2 ;;
+    nft) echo nftables ;;
+    unshare) echo util-linux ;;
+    *) echo "$1" ;;
+    esac
+}
+
+missing=
+packages=
+for tool in "$@"; do
+    command -v "$tool" >/dev/null && continue
+    if [ "$tool" = cargo ]; then
+        echo 'cargo is missing: install Rust from https://rustup.rs' >&2
+        exit 1
+    fi
+    missing="$missing $tool"
+    packages="$packages $(package "$tool")"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "missing:$missing" >&2
+    echo "On Debian or Ubuntu: sudo apt-get install$packages; elsewhere install the packages that hold them." >&2
+    exit 1
+fi
+
+echo "installing$packages" >&2
+guard=/usr/sbin/policy-rc.d
+if [ ! -e "$guard" ]; then
+    trap 'rm -f "$guard"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$guard"
+    chmod 755 "$guard"
+fi
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+# shellcheck disable=SC2086 # the packages are words
+apt-get update -qq >&2 && apt-get install -qq -y --no-install-recommends $packages >&2 || exit 1
+case $packages in
+*avahi-daemon*)
+    command -v systemctl >/dev/null && systemctl --no-reload disable avahi-daemon.service avahi-daemon.socket >&2
+    ;;
+esac
+for tool in $missing; do
+    command -v "$tool" >/dev/null || {
+        echo "$tool is still missing after installing$packages" >&2
+        exit 1
+    }
+done
