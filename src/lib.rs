@@ -3,6 +3,7 @@
 //!
 //! The interface is go-micro's `registry.Registry`; the wire is DNS-SD (RFC 6762, RFC 6763).
 
+pub mod clock;
 pub mod error;
 pub mod event;
 pub mod fork;
@@ -12,8 +13,9 @@ pub mod link;
 pub mod model;
 pub mod options;
 pub mod record;
+pub mod wire;
 
 pub use error::{Error, Result, Status};
 pub use event::{Action, Change, Event, Reason};
 pub use model::{Endpoint, Metadata, Node, Selection, Service, Value};
-pub use options::{Domain, LinkKind, Options, RegisterOptions, Wire, WatchOptions};
+pub use options::{Domain, LinkKind, Options, RegisterOptions, WatchOptions, Wire};

@@ -31,6 +31,8 @@ pub const VIEW_NODES: usize = 32_768;
 pub const TXT_BYTES: usize = 8_900;
 /// What a TXT record may inflate to, bytes.
 pub const INFLATED_BYTES: usize = 256 << 10;
+/// Values in the requests and responses of one TXT record, nested ones counted.
+pub const TXT_VALUES: usize = 8_192;
 /// One DNS label, bytes (RFC 1035 §2.3.4).
 pub const LABEL_BYTES: usize = 63;
 /// How long `close` waits for the goodbyes to reach the network, milliseconds.

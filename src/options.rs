@@ -16,9 +16,8 @@ pub const ENVIRONMENT: &str = "MDNS_REGISTRY_OPTIONS";
 /// delays of up to 50 ms); the rest is room for a busy machine and one repetition.
 pub const TIMEOUT_DEFAULT_MS: u64 = 300;
 
-const KNOWN: &[&str] = &[
-    "addrs", "timeout_ms", "secure", "tls", "allow_unsigned", "wire", "domain", "link", "port", "user", "password",
-];
+const KNOWN: &[&str] =
+    &["addrs", "timeout_ms", "secure", "tls", "allow_unsigned", "wire", "domain", "link", "port", "user", "password"];
 
 /// How a registry speaks. `Options::default()` is what most want.
 #[derive(Clone, Debug, PartialEq, Eq)]

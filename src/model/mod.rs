@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 
-pub(crate) use read::{parse, Fields, Reader};
+pub(crate) use read::{check_address, check_controls, check_name, parse, parse_open, Fields, Reader};
 pub use selection::Selection;
 
 /// Keys and values that say more about a service, node or endpoint.

@@ -22,8 +22,14 @@ pub(crate) fn parse(argument: &'static str, text: &str) -> Result<Reader<'static
     })?;
     match depth(text) {
         deep if deep > limits::JSON_DEPTH => Err(too_deep(argument, deep)),
-        _ => Ok(Reader { path: argument.to_owned(), root: true, json: Source::Owned(json) }),
+        _ => Ok(Reader { path: argument.to_owned(), root: true, open: false, json: Source::Owned(json) }),
     }
+}
+
+/// The same for text from the network: keys of a later version are passed over.
+pub(crate) fn parse_open(text: &str) -> Result<Reader<'static>> {
+    within("record", "bytes", text.len(), limits::INFLATED_BYTES)?;
+    Ok(Reader { open: true, ..parse("record", text)? })
 }
 
 fn too_deep(argument: &str, deep: usize) -> Error {
@@ -66,6 +72,7 @@ enum Source<'a> {
 pub(crate) struct Reader<'a> {
     path: String,
     root: bool,
+    open: bool,
     json: Source<'a>,
 }
 
@@ -91,10 +98,10 @@ impl Reader<'_> {
         Error::invalid(&self.path, format!("must be {expected}"), value)
     }
 
-    /// The object's fields; a key outside `known` is an error that names it.
+    /// The object's fields; a key outside `known` is an error that names it, unless the reader is open.
     pub(crate) fn fields(&self, known: &[&str]) -> Result<Fields<'_>> {
         let map = self.json().as_object().ok_or_else(|| self.wrong("an object"))?;
-        if let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) {
+        if let Some(key) = map.keys().find(|key| !self.open && !known.contains(&key.as_str())) {
             let problem = format!("unknown key; known are {}", known.join(", "));
             return Err(Error::invalid(self.child_path(key), problem, "it"));
         }
@@ -154,17 +161,23 @@ impl Reader<'_> {
         }
         let list = self.json().as_array().ok_or_else(|| self.wrong("a list"))?;
         within(&self.path, "entries", list.len(), limit)?;
-        let item = |(i, json)| Reader { path: format!("{}[{i}]", self.path), root: false, json: Source::Borrowed(json) };
+        let item = |(i, json)| Reader {
+            path: format!("{}[{i}]", self.path),
+            root: false,
+            open: self.open,
+            json: Source::Borrowed(json),
+        };
         Ok(list.iter().enumerate().map(item).collect())
     }
 
-    fn metadata(&self) -> Result<Metadata> {
+    pub(crate) fn metadata(&self) -> Result<Metadata> {
         if self.is_null() {
             return Ok(Metadata::new());
         }
         let map = self.json().as_object().ok_or_else(|| self.wrong("an object of strings"))?;
         let entry = |(key, json): (&String, &Json)| {
-            let value = Reader { path: self.child_path(key), root: false, json: Source::Borrowed(json) };
+            let value =
+                Reader { path: self.child_path(key), root: false, open: self.open, json: Source::Borrowed(json) };
             Ok((key.clone(), value.text(limits::CALL_JSON_BYTES)?))
         };
         map.iter().map(entry).collect()
@@ -209,7 +222,7 @@ impl Reader<'_> {
         port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| self.wrong("a whole number from 1 to 65535"))
     }
 
-    fn endpoint(&self) -> Result<Endpoint> {
+    pub(crate) fn endpoint(&self) -> Result<Endpoint> {
         let fields = self.fields(&["name", "request", "response", "metadata"])?;
         let name = fields.required("name")?.name()?;
         let request = fields.optional("request").map(|v| v.value()).transpose()?;
@@ -241,27 +254,27 @@ impl Fields<'_> {
     /// The field, unless it is missing or null.
     pub(crate) fn optional(&self, key: &str) -> Option<Reader<'_>> {
         let json = self.map.get(key).filter(|json| !json.is_null())?;
-        Some(Reader { path: self.path(key), root: false, json: Source::Borrowed(json) })
+        Some(Reader { path: self.path(key), root: false, open: self.of.open, json: Source::Borrowed(json) })
     }
 
     pub(crate) fn required(&self, key: &str) -> Result<Reader<'_>> {
         self.optional(key).ok_or_else(|| Error::invalid(self.path(key), "is required", "nothing"))
     }
 
-    fn list<T>(&self, key: &str, limit: usize, read: impl Fn(&Reader<'_>) -> Result<T>) -> Result<Vec<T>> {
+    pub(crate) fn list<T>(&self, key: &str, limit: usize, read: impl Fn(&Reader<'_>) -> Result<T>) -> Result<Vec<T>> {
         let Some(list) = self.optional(key) else { return Ok(Vec::new()) };
         list.list(limit)?.iter().map(read).collect()
     }
 }
 
-fn check_name(field: &str, name: &str) -> Result<()> {
+pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::invalid(field, format!("must be 1 to {} bytes", limits::NAME_BYTES), "0 bytes"));
     }
     check_controls(field, name)
 }
 
-fn check_controls(field: &str, text: &str) -> Result<()> {
+pub(crate) fn check_controls(field: &str, text: &str) -> Result<()> {
     match text.char_indices().find(|(_, c)| c.is_control()) {
         Some((at, c)) => {
             let problem = "must have no control characters";
@@ -292,7 +305,7 @@ fn split_port(given: &str) -> Option<(String, u16)> {
 }
 
 /// Empty, a literal address, or a host name of letters, digits, `-`, `_` and `.`.
-fn check_address(field: &str, address: &str) -> Result<()> {
+pub(crate) fn check_address(field: &str, address: &str) -> Result<()> {
     within(field, "bytes", address.len(), limits::NAME_BYTES)?;
     let bare = address.split_once('%').map_or(address, |(bare, _)| bare);
     let literal = bare.parse::<IpAddr>();
