@@ -13,10 +13,8 @@ use crate::record::Interface;
 
 /// The interfaces that are up and have an address, by name.
 pub fn list() -> Result<Vec<Interface>> {
-    let entries = getifaddrs().map_err(|errno| Error::Network {
-        what: "listing the interfaces".into(),
-        problem: errno.desc().to_owned(),
-    })?;
+    let entries = getifaddrs()
+        .map_err(|errno| Error::Network { what: "listing the interfaces".into(), problem: errno.desc().to_owned() })?;
     let mut found: BTreeMap<String, Interface> = BTreeMap::new();
     for entry in entries.filter(|entry| entry.flags.contains(InterfaceFlags::IFF_UP)) {
         let Some(ip) = entry.address.and_then(|address| {
@@ -97,7 +95,8 @@ mod tests {
 
     #[test]
     fn loopback_is_spoken_on_only_where_there_is_no_other() {
-        let names = |list: &[Interface]| Scope::Default.select(list).iter().map(|i| i.name.to_string()).collect::<Vec<_>>();
+        let names =
+            |list: &[Interface]| Scope::Default.select(list).iter().map(|i| i.name.to_string()).collect::<Vec<_>>();
         assert_eq!(names(&two()), ["eth7"]);
         assert_eq!(names(&two()[1..]), ["lo"]);
     }

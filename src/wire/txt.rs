@@ -65,12 +65,11 @@ pub(super) fn payload(strings: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Refused> 
 
 fn join(strings: &[impl AsRef<[u8]>], letter: char) -> Option<Vec<u8>> {
     let chunks = (0..).map_while(|number: usize| find(strings, &format!("{letter}{number}")));
-    let joined = chunks.fold(None, |joined: Option<Vec<u8>>, chunk| {
+    chunks.fold(None, |joined: Option<Vec<u8>>, chunk| {
         let mut joined = joined.unwrap_or_default();
         joined.extend_from_slice(chunk);
         Some(joined)
-    });
-    joined
+    })
 }
 
 fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
@@ -110,7 +109,7 @@ mod tests {
     #[test]
     fn a_payload_that_does_not_deflate_is_sent_plain_and_read_back() {
         for size in [0, 1, 40, 252, 253, 2_520, 5_000] {
-            let noise: Vec<u8> = (0..size).map(|i: u64| (i.wrapping_mul(i) * 2_654_435_761 >> 13) as u8).collect();
+            let noise: Vec<u8> = (0..size).map(|i: u64| ((i.wrapping_mul(i) * 2_654_435_761) >> 13) as u8).collect();
             for payload in [noise, vec![b'a'; size as usize]] {
                 let mut strings = Vec::new();
                 push_payload(&mut strings, &payload);
