@@ -1,0 +1,354 @@
+//! The command line tool as a person or a script runs it, on loopback. Each test has a UDP port of its own, so that
+//! none sees another's services.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use mdns_registry::Service;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+const GREETER: &str = r#"{
+    "name": "greeter", "version": "1.2.0", "metadata": {"Team": "Front Desk", "a=b": "=", "emoji": "👋"},
+    "endpoints": [
+        {"name": "Greeter.Hello", "metadata": {"stream": "false"},
+         "request": {"name": "HelloRequest", "type": "HelloRequest", "values": [
+            {"name": "from", "type": "Place", "values": [{"name": "city", "type": "string"}]}]},
+         "response": {"name": "HelloResponse", "type": "HelloResponse"}},
+        {"name": "Greeter.Wave"}],
+    "nodes": [
+        {"id": "greeter-1", "address": "127.0.0.1", "port": 9090, "metadata": {"zone": "Hall A"}},
+        {"id": "dots.and spaces", "address": "127.0.0.1", "port": 9091}]}"#;
+
+/// The tool on one UDP port.
+struct Tool {
+    port: u16,
+}
+
+impl Tool {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mdns-registry"));
+        command.env("MDNS_REGISTRY_OPTIONS", format!(r#"{{"port":{}}}"#, self.port));
+        command.args(["--addrs", "127.0.0.1"]).args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn start(&self, arguments: &[&str]) -> Running {
+        Running::new(self.command(arguments).stdin(Stdio::null()))
+    }
+
+    /// Registers, and waits until that is done.
+    fn register(&self, arguments: &[&str]) -> Running {
+        let running = self.start(&[&["register", "--json"], arguments].concat());
+        Service::from_json(&running.line()).unwrap();
+        running
+    }
+
+    /// `watch --json`, past the events of what is present.
+    fn watch(&self) -> Running {
+        let running = self.start(&["watch", "--json"]);
+        while running.event()["type"] != "synced" {}
+        running
+    }
+
+    fn get(&self, name: &str) -> Vec<Service> {
+        let output = self.run(&["get", name, "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| Service::from_json(line).unwrap()).collect()
+    }
+}
+
+/// A tool that stays; killed with the test.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    fn new(command: &mut Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (tell, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Running { child, lines }
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line of output in time")
+    }
+
+    fn event(&self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    /// The exit status, once its output has ended.
+    fn end(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => continue,
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+                Err(RecvTimeoutError::Timeout) => panic!("it did not end in time"),
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The one line on standard error, with the exit status before it.
+fn refusal(output: &Output) -> (i32, String) {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said:?}");
+    assert!(said.starts_with("mdns-registry: "), "{said:?}");
+    (output.status.code().unwrap(), said)
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn what_one_process_registers_others_list_get_and_watch() {
+    let tool = Tool { port: 20_001 };
+    let watch = tool.watch();
+    let node = ["greeter", "127.0.0.1:9090", "--id", "g-1", "--version", "1.2.0", "--meta", "zone=a"];
+    let mut register = tool.register(&node);
+
+    let created = watch.event();
+    assert_eq!((&created["action"], &created["reason"]), (&"create".into(), &"announced".into()), "{created}");
+    assert_eq!(created["service"]["nodes"][0]["id"], "g-1");
+    assert_eq!(text(&tool.run(&["list"]).stdout), "greeter\n");
+    let got = tool.run(&["get", "greeter"]);
+    assert_eq!(text(&got.stdout), "greeter  1.2.0\n  node      g-1  127.0.0.1:9090  zone=a\n");
+
+    register.signal(Signal::SIGTERM);
+    assert_eq!(register.end().code(), Some(0));
+    let deleted = watch.event();
+    assert_eq!((&deleted["action"], &deleted["reason"]), (&"delete".into(), &"goodbye".into()), "{deleted}");
+    assert_eq!(deleted["key"], created["key"]);
+    assert_eq!(deleted["service"], created["service"]);
+}
+
+#[test]
+fn a_descriptor_on_standard_input_comes_back_exactly_as_it_was_registered() {
+    let tool = Tool { port: 20_002 };
+    let mut command = tool.command(&["register", "--file", "-", "--json"]);
+    let mut register = Running::new(command.stdin(Stdio::piped()));
+    register.child.stdin.take().unwrap().write_all(GREETER.as_bytes()).unwrap();
+    let mut registered = Service::from_json(GREETER).unwrap();
+    assert_eq!(Service::from_json(&register.line()).unwrap(), registered);
+
+    registered.nodes.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(tool.get("greeter"), [registered]);
+}
+
+#[test]
+fn json_is_one_object_a_line_with_every_key_in_order() {
+    let tool = Tool { port: 20_003 };
+    let _one = tool.register(&["greeter", "127.0.0.1:9090", "--id", "g-1", "--version", "1"]);
+    let _two = tool.register(&["greeter", "127.0.0.1:9091", "--id", "g-2", "--version", "2"]);
+
+    let node = |id: &str, port: u16| {
+        format!(r#""nodes":[{{"id":"{id}","address":"127.0.0.1","port":{port},"metadata":{{}}}}]"#)
+    };
+    let service = |version: &str, nodes: &str| {
+        format!(r#"{{"name":"greeter","version":"{version}","metadata":{{}},"endpoints":[],{nodes}}}"#)
+    };
+    let [first, second] = [service("1", &node("g-1", 9090)), service("2", &node("g-2", 9091))];
+    assert_eq!(text(&tool.run(&["list", "--json"]).stdout), service("", r#""nodes":[]"#) + "\n");
+    assert_eq!(text(&tool.run(&["get", "greeter", "--json"]).stdout), format!("{first}\n{second}\n"));
+
+    let watch = tool.start(&["watch", "greeter", "--json"]);
+    let mut told: Vec<String> = (0..3).map(|_| watch.line()).collect();
+    assert_eq!(told.pop().unwrap(), r#"{"type":"synced"}"#);
+    told.sort_by_key(|line| line.find(r#""version":"2""#).is_some());
+    for (line, service) in told.iter().zip([first, second]) {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let key = event["key"].as_str().unwrap();
+        let expected =
+            format!(r#"{{"type":"service","action":"create","key":"{key}","reason":"announced","service":{service}}}"#);
+        assert_eq!(line, &expected);
+    }
+}
+
+#[test]
+fn watch_tells_people_what_came_changed_and_went_and_why() {
+    let tool = Tool { port: 20_004 };
+    let watch = tool.start(&["watch", "greeter"]);
+    let node = |port: &str| tool.register(&["greeter", port, "--id", "greeter-1", "--version", "1.2.0"]);
+    let mut register = node("127.0.0.1:9090");
+    let created = watch.line();
+    let (clock, rest) = created.split_at(12);
+    assert_eq!(rest, "  +  greeter  1.2.0  greeter-1  127.0.0.1:9090  announced");
+    let shape: String = clock.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "00:00:00.000");
+
+    register.signal(Signal::SIGINT);
+    assert_eq!(register.end().code(), Some(0));
+    assert_eq!(&watch.line()[12..], "  -  greeter  1.2.0  greeter-1  127.0.0.1:9090  goodbye");
+}
+
+#[test]
+fn a_process_that_dies_is_gone_when_its_lease_ends() {
+    let tool = Tool { port: 20_005 };
+    let watch = tool.watch();
+    let register = tool.register(&["greeter", "127.0.0.1:9090", "--ttl", "3s"]);
+    assert_eq!(watch.event()["action"], "create");
+    register.signal(Signal::SIGKILL);
+    let killed = Instant::now();
+    let event = watch.event();
+    assert_eq!((&event["action"], &event["reason"]), (&"delete".into(), &"expired".into()), "{event}");
+    assert!(killed.elapsed() <= Duration::from_secs(8), "{:?}", killed.elapsed());
+}
+
+#[test]
+fn a_node_is_registered_while_its_program_runs_and_the_status_is_the_programs() {
+    let tool = Tool { port: 20_006 };
+    let watch = tool.watch();
+    let output = tool.run(&["register", "job", "127.0.0.1:9", "--", "sh", "-c", "echo working; exit 7"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(7), "working\n"));
+    assert_eq!(watch.event()["action"], "create");
+    assert_eq!(watch.event()["reason"], "goodbye");
+}
+
+#[test]
+fn a_signal_withdraws_the_node_and_then_reaches_the_program() {
+    let tool = Tool { port: 20_007 };
+    let watch = tool.watch();
+    let program = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done";
+    let mut register = tool.start(&["register", "job", "127.0.0.1:9", "--", "sh", "-c", program]);
+    assert_eq!(register.line(), "ready");
+    assert_eq!(watch.event()["action"], "create");
+    register.signal(Signal::SIGTERM);
+    assert_eq!(watch.event()["reason"], "goodbye");
+    assert_eq!(register.end().code(), Some(9));
+}
+
+#[test]
+fn a_name_nobody_has_is_exit_status_1_within_the_timeout() {
+    let tool = Tool { port: 20_008 };
+    let begun = Instant::now();
+    let (code, said) = refusal(&tool.run(&["get", "nobody", "--timeout", "500ms"]));
+    assert_eq!((code, &*said), (1, "mdns-registry: no node of service \"nobody\" was found\n"));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let listed = tool.run(&["list"]);
+    assert_eq!((listed.status.code(), text(&listed.stdout)), (Some(0), ""));
+}
+
+#[test]
+fn what_cannot_be_is_exit_status_2_with_one_line_that_names_it() {
+    let tool = Tool { port: 20_009 };
+    for (arguments, named) in [
+        (&["get"] as &[&str], "NAME"),
+        (&["list", "--jso"], "--json"),
+        (&["list", "--timeout", "5"], "250ms"),
+        (&["list", "--addrs", "nosuch0"], "nosuch0"),
+        (&["list", "--link", "native"], "native"),
+        (&["list", "--wire", "go-micro"], "go-micro"),
+        (&["list", "--domain", "lan"], "micro, local"),
+        (&["register", "greeter", ":0"], "nodes[0].port"),
+        (&["register", "greeter", ":1", "--ttl", "1s"], "3000 to 86400000"),
+        (&["register", "greeter", ":1", "--id", ""], "nodes[0].id"),
+        (&["register", "greeter", ":1", "--meta", "x"], "KEY=VALUE"),
+    ] {
+        let (code, said) = refusal(&tool.run(arguments));
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+        assert!(said.contains(named), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_bad_descriptor_is_refused_by_field_and_nothing_is_registered() {
+    let tool = Tool { port: 20_010 };
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(2 << 20)).into_bytes();
+    for (descriptor, named) in [
+        (&br#"{"name":"greeter","colour":1}"#[..], "colour"),
+        (br#"{"name":"greeter","nodes":[]}"#, "nodes"),
+        (br#"{"name":"greeter","nodes":[{"id":"a","port":"http"}]}"#, "nodes[0].port"),
+        (b"{\"name\":\"\xff\"}", "0xff"),
+        (b"{", "line 1"),
+        (&large, "1048576"),
+    ] {
+        let mut command = tool.command(&["register", "--file", "-"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // The tool stops reading at the limit, and the pipe breaks.
+        let _ = stdin.write_all(descriptor);
+        drop(stdin);
+        let (code, said) = refusal(&child.wait_with_output().unwrap());
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(named), "{named}: {said}");
+    }
+    assert_eq!(text(&tool.run(&["list"]).stdout), "");
+}
+
+#[test]
+fn a_file_or_program_that_is_not_there_is_exit_status_3() {
+    let tool = Tool { port: 20_011 };
+    for arguments in [
+        &["register", "--file", "no/such/file.json"] as &[&str],
+        &["register", "greeter", ":9090", "--", "no/such/program"],
+    ] {
+        let (code, said) = refusal(&tool.run(arguments));
+        assert_eq!(code, 3, "{said}");
+        assert!(said.contains("no/such/"), "{said}");
+    }
+    assert_eq!(text(&tool.run(&["list"]).stdout), "");
+}
+
+#[test]
+fn flags_stand_over_the_environment() {
+    let tool = Tool { port: 20_012 };
+    let environment = |options: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mdns-registry"));
+        command.env("MDNS_REGISTRY_OPTIONS", options).args(arguments).output().unwrap()
+    };
+    let wrong = r#"{"addrs":["nosuch0"],"port":20012}"#;
+    let (code, said) = refusal(&environment(wrong, &["list"]));
+    assert!(code == 2 && said.contains("nosuch0"), "{said}");
+    let _register = tool.register(&["greeter", "127.0.0.1:9090"]);
+    assert_eq!(text(&environment(wrong, &["list", "--addrs", "lo"]).stdout), "greeter\n");
+    let (code, said) = refusal(&environment("{]", &["list"]));
+    assert!(code == 2 && said.contains("not JSON"), "{said}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let tool = Tool { port: 20_013 };
+    let mut command = tool.command(&["watch", "--json"]);
+    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(watch.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert_eq!(first, "{\"type\":\"synced\"}\n");
+    let _register = tool.register(&["greeter", "127.0.0.1:9090"]);
+    let ended = watch.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(0), ""));
+}
+
+#[test]
+fn help_names_the_commands_that_exist_and_no_other() {
+    let help = Command::new(env!("CARGO_BIN_EXE_mdns-registry")).arg("--help").output().unwrap();
+    let commands = text(&help.stdout).split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!((help.status.code(), names), (Some(0), vec!["list", "get", "register", "watch"]));
+}
