@@ -4,6 +4,9 @@
 //! The interface is go-micro's `registry.Registry`; the wire is DNS-SD (RFC 6762, RFC 6763).
 
 pub mod clock;
+mod core;
+mod driver;
+pub mod engine;
 pub mod error;
 pub mod event;
 pub mod fork;
@@ -12,10 +15,18 @@ pub mod limits;
 pub mod link;
 pub mod model;
 pub mod options;
+mod pending;
 pub mod record;
+mod registry;
+mod runtime;
+mod signal;
+mod watcher;
 pub mod wire;
 
 pub use error::{Error, Result, Status};
 pub use event::{Action, Change, Event, Reason};
 pub use model::{Endpoint, Metadata, Node, Selection, Service, Value};
 pub use options::{Domain, LinkKind, Options, RegisterOptions, WatchOptions, Wire};
+pub use pending::Pending;
+pub use registry::Registry;
+pub use watcher::{Next, Watcher};

@@ -1,0 +1,318 @@
+//! One open registry behind its handles: the engine under its lock, and what waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::clock;
+use crate::driver::{lock, Endpoint};
+use crate::engine::{Engine, Lookup, LookupId, Output, WatchId};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::interfaces;
+use crate::limits;
+use crate::link::{Command, Message, Scope};
+use crate::model::Service;
+use crate::options::{Options, WatchOptions};
+use crate::pending::Pending;
+use crate::record::{Owner, Question, Sighting, Time};
+use crate::signal::Signal;
+
+pub(crate) struct Core {
+    owner: Owner,
+    state: Mutex<State>,
+}
+
+struct State {
+    options: Options,
+    /// `None` once the registry is closed.
+    open: Option<Open>,
+}
+
+struct Open {
+    engine: Engine,
+    endpoint: Arc<Endpoint>,
+    waiting: BTreeMap<LookupId, oneshot::Sender<()>>,
+    signals: BTreeMap<WatchId, Arc<Signal>>,
+    /// What the driver last saw as our deadline.
+    scheduled: Option<Time>,
+}
+
+impl Core {
+    pub(crate) fn open(options: Options) -> Result<Arc<Core>> {
+        options.validate()?;
+        let scope = interfaces::scope(&options.addrs, &interfaces::list()?)?;
+        let core = Arc::new(Core { owner: new_owner()?, state: Mutex::new(State { options, open: None }) });
+        let mut state = lock(&core.state);
+        let open = Open::new(&core, &state.options, scope)?;
+        state.open = Some(open);
+        drop(state);
+        Ok(core)
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        lock(&self.state).options.clone()
+    }
+
+    /// Changes options in place, or refuses and changes nothing.
+    pub(crate) fn init(self: &Arc<Self>, json: &str) -> Result<()> {
+        let mut state = lock(&self.state);
+        let State { options, open } = &mut *state;
+        let open = open.as_mut().ok_or(CLOSED)?;
+        let changed = options.changed(json)?;
+        let fixed = [
+            ("wire", changed.wire == options.wire),
+            ("domain", changed.domain == options.domain),
+            ("link", changed.link == options.link),
+            ("port", changed.port == options.port),
+        ];
+        let counts = open.engine.counts();
+        let in_use = counts.registered > 0 || counts.watches > 0;
+        if let Some((key, _)) = fixed.iter().find(|(_, same)| in_use && !same) {
+            let what = format!("option {key} cannot change while anything is registered or watched");
+            return Err(Error::Busy { what });
+        }
+        let scope = interfaces::scope(&changed.addrs, &interfaces::list()?)?;
+        if (changed.link, changed.port) != (options.link, options.port) {
+            let moved = Open::new(self, &changed, scope)?;
+            let left = std::mem::replace(open, moved);
+            left.endpoint.leave(&self.owner);
+        } else {
+            open.endpoint.submit(&self.owner, Message::Join(scope.clone()));
+            open.engine.set_scope(scope, &open.endpoint.interfaces());
+            open.flush(&self.owner, None);
+        }
+        *options = changed;
+        Ok(())
+    }
+
+    /// Runs a change of the engine; its commands are handed to the network when the result is ready.
+    pub(crate) fn change(
+        &self,
+        change: impl FnOnce(&mut Engine, Time) -> Result<()>,
+        what: &'static str,
+    ) -> Pending<Result<()>> {
+        let mut state = lock(&self.state);
+        let Some(open) = state.open.as_mut() else { return Pending::ready(Err(CLOSED)) };
+        if let Err(error) = change(&mut open.engine, clock::now()) {
+            return Pending::ready(Err(error));
+        }
+        let (done, handed) = oneshot::channel();
+        if !open.flush(&self.owner, Some(done)) {
+            return Pending::ready(Ok(()));
+        }
+        Pending::new(async move { handed.await.map_err(|_| Error::Cancelled { what }) })
+    }
+
+    /// Looks `question` up and reads the answer from the engine once it is settled.
+    pub(crate) fn lookup<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: &Question,
+        what: &'static str,
+        read: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
+    ) -> Pending<Result<T>> {
+        let mut state = lock(&self.state);
+        let timeout = state.options.timeout;
+        let Some(open) = state.open.as_mut() else { return Pending::ready(Err(CLOSED)) };
+        match open.engine.lookup(clock::now(), question, timeout) {
+            Lookup::Ready => Pending::ready(read(&open.engine)),
+            Lookup::Waits(id) => {
+                let (settled, wait) = oneshot::channel();
+                open.waiting.insert(id, settled);
+                open.flush(&self.owner, None);
+                let core = self.clone();
+                Pending::new(async move {
+                    wait.await.map_err(|_| Error::Cancelled { what })?;
+                    core.with_engine(|engine| read(engine))
+                })
+            }
+        }
+    }
+
+    pub(crate) fn with_engine<T>(&self, read: impl FnOnce(&Engine) -> Result<T>) -> Result<T> {
+        let state = lock(&self.state);
+        read(&state.open.as_ref().ok_or(CLOSED)?.engine)
+    }
+
+    pub(crate) fn watch(&self, options: &WatchOptions) -> Result<(WatchId, Arc<Signal>)> {
+        options.validate()?;
+        let mut state = lock(&self.state);
+        let timeout = state.options.timeout;
+        let open = state.open.as_mut().ok_or(CLOSED)?;
+        let id = open.engine.watch(clock::now(), options, timeout);
+        let signal = Arc::new(Signal::default());
+        open.signals.insert(id, signal.clone());
+        open.flush(&self.owner, None);
+        Ok((id, signal))
+    }
+
+    /// The watch's next event. `Err` once the watch or the registry is over.
+    pub(crate) fn next_event(&self, id: WatchId) -> std::result::Result<Option<Event>, Ended> {
+        let mut state = lock(&self.state);
+        let open = state.open.as_mut().ok_or(Ended)?;
+        let signal = open.signals.get(&id).ok_or(Ended)?;
+        let event = open.engine.next_event(id);
+        if !open.engine.is_ready(id) {
+            signal.clear();
+        }
+        Ok(event)
+    }
+
+    pub(crate) fn unwatch(&self, id: WatchId) {
+        let mut state = lock(&self.state);
+        let Some(open) = state.open.as_mut() else { return };
+        open.engine.unwatch(clock::now(), id);
+        if let Some(signal) = open.signals.remove(&id) {
+            signal.end();
+        }
+    }
+
+    pub(crate) fn services_json(self: &Arc<Self>, name: &str) -> Pending<Result<Arc<str>>> {
+        let wanted = name.to_owned();
+        let question = Question::Service(Arc::from(name));
+        self.lookup(&question, "get_service", move |engine| {
+            engine.services_json(&wanted).ok_or(Error::NotFound { name: wanted })
+        })
+    }
+
+    pub(crate) fn services(self: &Arc<Self>, name: &str) -> Pending<Result<Vec<Service>>> {
+        let wanted = name.to_owned();
+        let question = Question::Service(Arc::from(name));
+        self.lookup(&question, "get_service", move |engine| {
+            let services = engine.services(&wanted);
+            if services.is_empty() {
+                return Err(Error::NotFound { name: wanted });
+            }
+            Ok(services.as_ref().clone())
+        })
+    }
+
+    /// What was counted, as one JSON object.
+    pub(crate) fn stats(&self) -> Result<String> {
+        let state = lock(&self.state);
+        let open = state.open.as_ref().ok_or(CLOSED)?;
+        let counts = open.engine.counts();
+        let interfaces: Vec<_> = open.engine.interfaces().iter().map(|i| serde_json::json!({
+            "name": &*i.name,
+            "addresses": i.addrs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })).collect();
+        let link: serde_json::Map<_, _> =
+            open.endpoint.counters().into_iter().map(|(name, count)| (name, count.into())).collect();
+        Ok(serde_json::json!({
+            "owner": &*self.owner,
+            "nodes": counts.nodes,
+            "registered": counts.registered,
+            "watches": counts.watches,
+            "interests": counts.interests,
+            "resyncs": counts.resyncs,
+            "expired": counts.expired,
+            "dropped": counts.dropped,
+            "interfaces": interfaces,
+            "wires": { "dns-sd": "in use", "go-micro": "left out: not built yet" },
+            "link": { "kind": state.options.link.as_str(), "counters": link },
+        })
+        .to_string())
+    }
+
+    /// Withdraws everything and ends every wait. The receiver is told when the first goodbyes have
+    /// been handed to the network, or after 250 ms; `None` if the registry was closed already.
+    pub(crate) fn close(&self) -> Option<oneshot::Receiver<()>> {
+        let mut open = lock(&self.state).open.take()?;
+        open.engine.withdraw_all();
+        let (done, handed) = oneshot::channel();
+        open.flush(&self.owner, Some(done));
+        open.signals.values().for_each(|signal| signal.end());
+        let ended = open.endpoint.leave(&self.owner);
+        let wait = async move {
+            let _ = handed.await;
+            if let Some(ended) = ended {
+                let _ = ended.await;
+            }
+        };
+        Some(open.endpoint.wait_at_most(Duration::from_millis(limits::CLOSE_MS), wait))
+    }
+
+    pub(crate) fn hear(&self, now: Time, sightings: &[Sighting]) {
+        self.drive(|engine| sightings.iter().for_each(|sighting| engine.handle_sighting(now, sighting)));
+    }
+
+    pub(crate) fn handle_timeout(&self, now: Time) {
+        self.drive(|engine| engine.handle_timeout(now));
+    }
+
+    /// A turn of the driver, which reads `next_due` after it and so needs no reminder.
+    fn drive(&self, turn: impl FnOnce(&mut Engine)) {
+        let mut state = lock(&self.state);
+        let Some(open) = state.open.as_mut() else { return };
+        turn(&mut open.engine);
+        open.scheduled = Some(Time::default());
+        open.flush(&self.owner, None);
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Time> {
+        let mut state = lock(&self.state);
+        let open = state.open.as_mut()?;
+        open.scheduled = open.engine.next_due();
+        open.scheduled
+    }
+}
+
+impl Open {
+    fn new(core: &Arc<Core>, options: &Options, scope: Scope) -> Result<Open> {
+        let endpoint = Endpoint::join(options.link, options.port, core)?;
+        endpoint.submit(&core.owner, Message::Join(scope.clone()));
+        let mut engine = Engine::new(core.owner.clone(), scope, endpoint.patience());
+        engine.handle_sighting(clock::now(), &Sighting::Interfaces(endpoint.interfaces()));
+        Ok(Open { engine, endpoint, waiting: BTreeMap::new(), signals: BTreeMap::new(), scheduled: None })
+    }
+
+    /// Does what the engine wants; true if commands went to the link, which then tells `done`.
+    fn flush(&mut self, owner: &Owner, done: Option<oneshot::Sender<()>>) -> bool {
+        let mut commands: Vec<Command> = Vec::new();
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Command(command) => commands.push(command),
+                Output::Settled(id) => {
+                    if let Some(settled) = self.waiting.remove(&id) {
+                        let _ = settled.send(());
+                    }
+                }
+                Output::Ready(id) => {
+                    if let Some(signal) = self.signals.get(&id) {
+                        signal.wake();
+                    }
+                }
+            }
+        }
+        let any = !commands.is_empty();
+        if any {
+            self.endpoint.submit(owner, Message::Commands { commands, done });
+        }
+        let due = self.engine.next_due();
+        if due.is_some_and(|due| self.scheduled.is_none_or(|scheduled| due < scheduled)) {
+            self.endpoint.reschedule();
+        }
+        any
+    }
+}
+
+/// The watch or its registry is over.
+pub(crate) struct Ended;
+
+const CLOSED: Error = Error::Closed { what: "the registry" };
+
+/// 128 random bits in base32.
+fn new_owner() -> Result<Owner> {
+    let mut bits = [0u8; 16];
+    getrandom::fill(&mut bits)
+        .map_err(|error| Error::Network { what: "drawing a random tag".into(), problem: error.to_string() })?;
+    let mut tag = data_encoding::BASE32_NOPAD.encode(&bits);
+    tag.make_ascii_lowercase();
+    Ok(Owner::from(tag))
+}

@@ -1,0 +1,109 @@
+//! Lookups that wait for the network, and the interest that later lookups live by.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::limits;
+use crate::record::{Question, Time};
+
+/// Names one waiting lookup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupId(pub u64);
+
+#[derive(Debug)]
+struct Interest {
+    /// Until when an unsettled question waits; `None` = settled.
+    waits_until: Option<Time>,
+    /// When a lookup last used it.
+    used: Time,
+    /// Watches that keep it alive.
+    watches: usize,
+}
+
+/// The questions a registry has put to the network.
+#[derive(Debug, Default)]
+pub struct Lookups {
+    interests: BTreeMap<Question, Interest>,
+    waiting: BTreeMap<LookupId, Question>,
+    next_id: u64,
+}
+
+/// Whether a question needs the network.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The view is the answer.
+    Settled,
+    /// The question is under way already.
+    Joined,
+    /// It must be asked now.
+    New,
+}
+
+impl Lookups {
+    /// Notes interest in a question at `now`; a new one waits at most `timeout`.
+    pub fn ask(&mut self, now: Time, question: &Question, timeout: Duration) -> Asked {
+        self.forget(now);
+        if let Some(interest) = self.interests.get_mut(question) {
+            interest.used = now;
+            return if interest.waits_until.is_none() { Asked::Settled } else { Asked::Joined };
+        }
+        let watched = self.interests.get(&Question::Everything);
+        let covered = watched.is_some_and(|all| all.watches > 0 && all.waits_until.is_none());
+        let waits_until = (!covered).then(|| now + timeout);
+        self.interests.insert(question.clone(), Interest { waits_until, used: now, watches: 0 });
+        if covered { Asked::Settled } else { Asked::New }
+    }
+
+    /// Drops interests that nobody used for a minute, and the oldest above the limit.
+    fn forget(&mut self, now: Time) {
+        let keep = Duration::from_millis(limits::INTEREST_MS);
+        self.interests.retain(|_, i| i.watches > 0 || i.waits_until.is_some() || now - i.used < keep);
+        while self.interests.len() >= limits::INTERESTS {
+            let unused = self.interests.iter().filter(|(_, i)| i.watches == 0);
+            let Some(oldest) = unused.min_by_key(|(_, i)| i.used).map(|(q, _)| q.clone()) else { return };
+            self.interests.remove(&oldest);
+        }
+    }
+
+    /// A caller waits until the question is settled.
+    pub fn wait(&mut self, question: Question) -> LookupId {
+        let id = LookupId(self.next_id);
+        self.next_id += 1;
+        self.waiting.insert(id, question);
+        id
+    }
+
+    /// A watch holds (+1) or lets go of (-1) a question that was asked.
+    pub fn hold(&mut self, now: Time, question: &Question, up: bool) {
+        if let Some(interest) = self.interests.get_mut(question) {
+            interest.used = now;
+            interest.watches = if up { interest.watches + 1 } else { interest.watches.saturating_sub(1) };
+        }
+    }
+
+    /// The question is settled: the lookups that waited for it.
+    pub fn settle(&mut self, question: &Question) -> Vec<LookupId> {
+        if let Some(interest) = self.interests.get_mut(question) {
+            interest.waits_until = None;
+        }
+        let done: Vec<LookupId> = self.waiting.iter().filter(|(_, q)| *q == question).map(|(id, _)| *id).collect();
+        self.waiting.retain(|id, _| !done.contains(id));
+        done
+    }
+
+    /// A question whose time is over by `now`.
+    pub fn overdue(&self, now: Time) -> Option<Question> {
+        let late = self.interests.iter().find(|(_, i)| i.waits_until.is_some_and(|until| until <= now));
+        late.map(|(question, _)| question.clone())
+    }
+
+    /// When the next question's time is over.
+    pub fn next_due(&self) -> Option<Time> {
+        self.interests.values().filter_map(|i| i.waits_until).min()
+    }
+
+    /// How many questions are live.
+    pub fn interests(&self) -> usize {
+        self.interests.len()
+    }
+}

@@ -1,0 +1,333 @@
+//! The present state: every node known, by key and by service name, and when each is due.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::event::Reason;
+use crate::link::Patience;
+use crate::model::{to_json, Node, Service};
+use crate::record::{Key, Reach, Record, Time};
+
+/// Shares of its lease after which a silent node is asked, percent (RFC 6762 §5.2).
+const CHECKS: [u32; 4] = [80, 85, 90, 95];
+
+/// A node as a reader sees it: its address is one the reader can reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Names the node in this view.
+    pub key: Key,
+    /// Name, version, service metadata and endpoints; no nodes.
+    pub service: Arc<Service>,
+    /// The node.
+    pub node: Node,
+    /// Why it was listed: announced, or a duplicate of another owner's.
+    pub reason: Reason,
+}
+
+impl Listed {
+    /// The service with exactly this node.
+    pub fn to_service(&self) -> Service {
+        Service { nodes: vec![self.node.clone()], ..Service::clone(&self.service) }
+    }
+
+    fn same(&self, other: &Listed) -> bool {
+        self.node == other.node && (Arc::ptr_eq(&self.service, &other.service) || self.service == other.service)
+    }
+}
+
+/// One node of the view changed.
+#[derive(Clone, Debug)]
+pub struct Delta {
+    /// The node.
+    pub key: Key,
+    /// As it was listed before.
+    pub had: Option<Arc<Listed>>,
+    /// As it is listed now.
+    pub now: Option<Arc<Listed>>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Delta {
+    /// Whether a reader has nothing to be told.
+    pub fn is_empty(&self) -> bool {
+        match (&self.had, &self.now) {
+            (None, None) => true,
+            (Some(had), Some(now)) => had.same(now),
+            _ => false,
+        }
+    }
+}
+
+/// Who keeps the entry alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Registered here: until it is withdrawn.
+    Own,
+    /// Heard: until `lease` after the last sign of life; `checks` were sent since.
+    Heard { last: Time, checks: usize },
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: Arc<Record>,
+    reach: Vec<Reach>,
+    listed: Arc<Listed>,
+    life: Life,
+}
+
+/// The nodes of one service name, and what reads of it were answered last.
+#[derive(Debug, Default)]
+struct Group {
+    keys: BTreeSet<Key>,
+    services: OnceLock<Arc<Vec<Service>>>,
+    json: OnceLock<Arc<str>>,
+}
+
+/// What is due for a silent node.
+#[derive(Debug)]
+pub enum Due {
+    /// Ask its owner.
+    Check(Key),
+    /// Its lease and the grace are over; it was removed.
+    Expired(Delta),
+}
+
+/// Every node known to one registry.
+#[derive(Debug)]
+pub struct View {
+    entries: BTreeMap<Key, Entry>,
+    groups: BTreeMap<Arc<str>, Group>,
+    timers: BTreeSet<(Time, Key)>,
+    patience: Patience,
+}
+
+impl View {
+    /// An empty view whose silent nodes are treated with this patience.
+    pub fn new(patience: Patience) -> View {
+        View { entries: BTreeMap::new(), groups: BTreeMap::new(), timers: BTreeSet::new(), patience }
+    }
+
+    /// How many nodes it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The record behind a key.
+    pub fn record(&self, key: &Key) -> Option<&Arc<Record>> {
+        self.entries.get(key).map(|entry| &entry.record)
+    }
+
+    /// The keys of an owner's nodes, in order.
+    pub fn keys_of(&self, owner: &str) -> Vec<Key> {
+        let of = |entry: &&Entry| *entry.record.owner == *owner;
+        self.entries.values().filter(of).map(|entry| entry.record.key.clone()).collect()
+    }
+
+    /// Lists a node registered here.
+    pub fn put_own(&mut self, record: Arc<Record>, address: String) -> Delta {
+        self.put(record, Vec::new(), address, Life::Own)
+    }
+
+    /// Lists a node heard now, or takes it as a sign of life. `None` if it is older than what is known.
+    pub fn put_heard(&mut self, now: Time, record: Arc<Record>, reach: Vec<Reach>, address: String) -> Option<Delta> {
+        if let Some(known) = self.entries.get(&record.key) {
+            let older = record.owner == known.record.owner && record.revision < known.record.revision;
+            if older || known.life == Life::Own {
+                return None;
+            }
+        }
+        Some(self.put(record, reach, address, Life::Heard { last: now, checks: 0 }))
+    }
+
+    fn put(&mut self, record: Arc<Record>, reach: Vec<Reach>, address: String, life: Life) -> Delta {
+        let key = record.key.clone();
+        let had = self.take(&key);
+        let reason = match &had {
+            Some(had) => had.listed.reason,
+            None if self.has_twin(&record) => Reason::Duplicate,
+            None => Reason::Announced,
+        };
+        let node = Node { address, ..record.node.clone() };
+        let service = match &had {
+            Some(had) if had.listed.service == record.service => had.listed.service.clone(),
+            _ => record.service.clone(),
+        };
+        let listed = Arc::new(Listed { key: key.clone(), service, node, reason });
+        let group = self.groups.entry(Arc::from(record.service.name.as_str())).or_default();
+        group.keys.insert(key.clone());
+        (group.services, group.json) = (OnceLock::new(), OnceLock::new());
+        let entry = Entry { record, reach, listed: listed.clone(), life };
+        if let Some(due) = self.due_at(&entry) {
+            self.timers.insert((due, key.clone()));
+        }
+        self.entries.insert(key.clone(), entry);
+        let reason = if had.is_some() { Reason::Changed } else { reason };
+        Delta { key, had: had.map(|entry| entry.listed), now: Some(listed), reason }
+    }
+
+    fn has_twin(&self, record: &Record) -> bool {
+        let Some(group) = self.groups.get(record.service.name.as_str()) else { return false };
+        let id = &record.node.id;
+        group.keys.iter().any(|key| self.entries.get(key).is_some_and(|entry| entry.record.node.id == *id))
+    }
+
+    /// Takes the answer of an owner as a sign of life.
+    pub fn alive(&mut self, key: &Key, at: Time) {
+        let Some(mut entry) = self.entries.remove(key) else { return };
+        self.unschedule(&entry);
+        if let Life::Heard { last, .. } = entry.life {
+            entry.life = Life::Heard { last: last.max(at), checks: 0 };
+        }
+        self.schedule(&entry);
+        self.entries.insert(key.clone(), entry);
+    }
+
+    /// Removes a node.
+    pub fn remove(&mut self, key: &Key, reason: Reason) -> Option<Delta> {
+        let entry = self.take(key)?;
+        Some(Delta { key: key.clone(), had: Some(entry.listed), now: None, reason })
+    }
+
+    /// Whether the node was heard, not registered here.
+    pub fn is_heard(&self, key: &Key) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.life != Life::Own)
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.unschedule(&entry);
+        let name = entry.record.service.name.as_str();
+        if let Some(group) = self.groups.get_mut(name) {
+            group.keys.remove(key);
+            (group.services, group.json) = (OnceLock::new(), OnceLock::new());
+            if group.keys.is_empty() {
+                self.groups.remove(name);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Chooses each address anew with `choose`, which gets the record's address and its reach
+    /// (`None` for a node registered here).
+    pub fn readdress(&mut self, choose: impl Fn(&str, Option<&[Reach]>) -> Option<String>) -> Vec<Delta> {
+        let keys: Vec<Key> = self.entries.keys().cloned().collect();
+        keys.iter().filter_map(|key| self.readdress_one(key, &choose)).collect()
+    }
+
+    fn readdress_one(&mut self, key: &Key, choose: impl Fn(&str, Option<&[Reach]>) -> Option<String>) -> Option<Delta> {
+        let entry = self.entries.get_mut(key)?;
+        let reach = (entry.life != Life::Own).then_some(entry.reach.as_slice());
+        let address = choose(&entry.record.node.address, reach)?;
+        if address == entry.listed.node.address {
+            return None;
+        }
+        let had = entry.listed.clone();
+        entry.listed = Arc::new(Listed { node: Node { address, ..had.node.clone() }, ..Listed::clone(&had) });
+        let now = entry.listed.clone();
+        if let Some(group) = self.groups.get_mut(now.service.name.as_str()) {
+            (group.services, group.json) = (OnceLock::new(), OnceLock::new());
+        }
+        Some(Delta { key: key.clone(), had: Some(had), now: Some(now), reason: Reason::Changed })
+    }
+
+    fn due_at(&self, entry: &Entry) -> Option<Time> {
+        let Life::Heard { last, checks } = entry.life else { return None };
+        let lease = Duration::from_secs(u64::from(entry.record.lease));
+        let basis = lease.min(self.patience.check_after * 100 / CHECKS[0]);
+        Some(match CHECKS.get(checks) {
+            Some(percent) => last + basis * *percent / 100,
+            None => last + lease + self.patience.grace,
+        })
+    }
+
+    fn schedule(&mut self, entry: &Entry) {
+        if let Some(due) = self.due_at(entry) {
+            self.timers.insert((due, entry.record.key.clone()));
+        }
+    }
+
+    fn unschedule(&mut self, entry: &Entry) {
+        if let Some(due) = self.due_at(entry) {
+            self.timers.remove(&(due, entry.record.key.clone()));
+        }
+    }
+
+    /// When the next node is due.
+    pub fn next_due(&self) -> Option<Time> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Takes one node that is due by `now`.
+    pub fn pop_due(&mut self, now: Time) -> Option<Due> {
+        let (due, key) = self.timers.first()?.clone();
+        if due > now {
+            return None;
+        }
+        self.timers.remove(&(due, key.clone()));
+        let entry = self.entries.get_mut(&key)?;
+        match &mut entry.life {
+            Life::Heard { checks, .. } if *checks < CHECKS.len() => {
+                *checks += 1;
+                let next = self.entries.get(&key).and_then(|entry| self.due_at(entry));
+                self.timers.extend(next.map(|due| (due, key.clone())));
+                Some(Due::Check(key))
+            }
+            _ => self.remove(&key, Reason::Expired).map(Due::Expired),
+        }
+    }
+
+    /// One Service per version of the name, versions in order, nodes by id and key; empty if unknown.
+    pub fn services(&self, name: &str) -> Arc<Vec<Service>> {
+        let Some(group) = self.groups.get(name) else { return Arc::default() };
+        group.services.get_or_init(|| Arc::new(fold(group.keys.iter().filter_map(|key| self.listed(key))))).clone()
+    }
+
+    /// The same as JSON, kept until the name's next change.
+    pub fn services_json(&self, name: &str) -> Option<Arc<str>> {
+        let group = self.groups.get(name)?;
+        Some(group.json.get_or_init(|| Arc::from(to_json(&self.services(name)))).clone())
+    }
+
+    /// The names of all services, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.groups.keys()
+    }
+
+    /// A node as it is listed.
+    pub fn listed(&self, key: &Key) -> Option<&Arc<Listed>> {
+        self.entries.get(key).map(|entry| &entry.listed)
+    }
+
+    /// The first node after `cursor` in key order, of one service or of all.
+    pub fn after(&self, cursor: Option<&Key>, service: Option<&str>) -> Option<&Arc<Listed>> {
+        let from = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let key = match service {
+            Some(name) => self.groups.get(name)?.keys.range::<Key, _>((from, Bound::Unbounded)).next()?,
+            None => self.entries.range::<Key, _>((from, Bound::Unbounded)).next()?.0,
+        };
+        self.listed(key)
+    }
+}
+
+/// Groups nodes into services as `get_service` returns them: by version; metadata and endpoints of
+/// a version are those of its first node by (id, key).
+pub fn fold<'a>(nodes: impl Iterator<Item = &'a Arc<Listed>>) -> Vec<Service> {
+    let mut nodes: Vec<&Arc<Listed>> = nodes.collect();
+    nodes.sort_by(|a, b| {
+        let place = |l: &'a Listed| (&l.service.name, &l.service.version, &l.node.id, &l.key);
+        place(a).cmp(&place(b))
+    });
+    let mut services: Vec<Service> = Vec::new();
+    for listed in nodes {
+        match services.last_mut() {
+            Some(last) if last.name == listed.service.name && last.version == listed.service.version => {
+                last.nodes.push(listed.node.clone());
+            }
+            _ => services.push(listed.to_service()),
+        }
+    }
+    services
+}

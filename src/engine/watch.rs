@@ -1,0 +1,165 @@
+//! One watch: the present state by a cursor over the view, then every change in order.
+//!
+//! The queue never holds the present state. While the cursor moves, and until the changes that
+//! came behind it are read, changes coalesce to one a node; after that each is kept, and when
+//! there are more than the limit the watch starts over with `Resync`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::engine::view::{Delta, Listed, View};
+use crate::event::{Action, Change, Event, Reason};
+use crate::record::Key;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// Telling the present state; nodes up to the cursor have been told.
+    Snapshot { cursor: Option<Key> },
+    /// Telling what came behind the cursor meanwhile, coalesced.
+    CatchUp,
+    /// Telling each change.
+    Live,
+}
+
+/// The state of one watch.
+#[derive(Debug)]
+pub struct Watch {
+    service: Option<Arc<str>>,
+    limit: usize,
+    phase: Phase,
+    settled: bool,
+    resync: bool,
+    pending: BTreeMap<u64, Delta>,
+    place: HashMap<Key, u64>,
+    next_place: u64,
+    second_half: Option<Event>,
+    resyncs: u64,
+}
+
+impl Watch {
+    /// A watch of one service or of all. `Synced` is told once `settled`.
+    pub fn new(service: Option<Arc<str>>, limit: usize, settled: bool) -> Watch {
+        Watch {
+            service,
+            limit,
+            phase: Phase::Snapshot { cursor: None },
+            settled,
+            resync: false,
+            pending: BTreeMap::new(),
+            place: HashMap::new(),
+            next_place: 0,
+            second_half: None,
+            resyncs: 0,
+        }
+    }
+
+    /// The service watched; `None` = all.
+    pub fn service(&self) -> Option<&Arc<str>> {
+        self.service.as_ref()
+    }
+
+    /// How often it fell behind.
+    pub fn resyncs(&self) -> u64 {
+        self.resyncs
+    }
+
+    /// The first answers are in: `Synced` may be told.
+    pub fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    /// Whether `next` would give an event.
+    pub fn is_ready(&self, view: &View) -> bool {
+        let snapshot = match &self.phase {
+            Phase::Snapshot { cursor } => self.settled || view.after(cursor.as_ref(), self.service.as_deref()).is_some(),
+            _ => false,
+        };
+        snapshot || self.resync || self.second_half.is_some() || !self.pending.is_empty()
+    }
+
+    /// Takes note of a change of the view.
+    pub fn note(&mut self, delta: &Delta) {
+        let name = |listed: &Arc<Listed>| self.service.as_deref().is_none_or(|wanted| wanted == listed.service.name);
+        if !delta.had.as_ref().or(delta.now.as_ref()).is_some_and(name) {
+            return;
+        }
+        match &self.phase {
+            Phase::Snapshot { cursor } if cursor.as_ref().is_none_or(|cursor| delta.key > *cursor) => {}
+            Phase::Live if self.pending.len() >= self.limit => self.start_over(),
+            Phase::Live => {
+                self.pending.insert(self.next_place, delta.clone());
+                self.next_place += 1;
+            }
+            _ => self.coalesce(delta),
+        }
+    }
+
+    fn coalesce(&mut self, delta: &Delta) {
+        let merged = match self.place.remove(&delta.key).and_then(|place| self.pending.remove(&place)) {
+            Some(earlier) => Delta { had: earlier.had, ..delta.clone() },
+            None => delta.clone(),
+        };
+        if !merged.is_empty() {
+            self.place.insert(merged.key.clone(), self.next_place);
+            self.pending.insert(self.next_place, merged);
+            self.next_place += 1;
+        }
+    }
+
+    fn start_over(&mut self) {
+        self.pending.clear();
+        self.place.clear();
+        self.second_half = None;
+        self.resync = true;
+        self.resyncs += 1;
+        self.phase = Phase::Snapshot { cursor: None };
+    }
+
+    /// The next event, if one waits.
+    pub fn next(&mut self, view: &View) -> Option<Event> {
+        if std::mem::take(&mut self.resync) {
+            return Some(Event::Resync);
+        }
+        if let Some(event) = self.second_half.take() {
+            return Some(event);
+        }
+        if let Phase::Snapshot { cursor } = &mut self.phase {
+            if let Some(listed) = view.after(cursor.as_ref(), self.service.as_deref()) {
+                *cursor = Some(listed.key.clone());
+                return Some(change(Action::Create, listed, listed.reason));
+            }
+            if self.settled {
+                self.phase = Phase::CatchUp;
+                self.live_if_caught_up();
+                return Some(Event::Synced);
+            }
+        }
+        let (_, delta) = self.pending.pop_first()?;
+        self.place.remove(&delta.key);
+        self.live_if_caught_up();
+        self.tell(delta)
+    }
+
+    fn live_if_caught_up(&mut self) {
+        if self.phase == Phase::CatchUp && self.pending.is_empty() {
+            self.phase = Phase::Live;
+        }
+    }
+
+    fn tell(&mut self, delta: Delta) -> Option<Event> {
+        match (&delta.had, &delta.now) {
+            (None, Some(now)) => Some(change(Action::Create, now, now.reason)),
+            (Some(had), None) => Some(change(Action::Delete, had, delta.reason)),
+            (Some(had), Some(now)) if had.service.version != now.service.version => {
+                self.second_half = Some(change(Action::Create, now, Reason::Changed));
+                Some(change(Action::Delete, had, Reason::Changed))
+            }
+            (Some(_), Some(now)) => Some(change(Action::Update, now, delta.reason)),
+            (None, None) => None,
+        }
+    }
+}
+
+fn change(action: Action, listed: &Listed, reason: Reason) -> Event {
+    Event::Service(Box::new(Change { action, key: listed.key.clone(), reason, service: listed.to_service() }))
+}

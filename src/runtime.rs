@@ -1,0 +1,82 @@
+//! The one tokio runtime of the process, counted: it starts with the first user and ends after
+//! the last.
+
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::{Error, Result};
+use crate::fork;
+
+struct Shared {
+    runtime: Option<Runtime>,
+    users: usize,
+}
+
+static SHARED: Mutex<Shared> = Mutex::new(Shared { runtime: None, users: 0 });
+
+/// Keeps the runtime alive.
+#[derive(Debug)]
+pub(crate) struct User(Handle);
+
+impl User {
+    /// Starts the runtime, or counts one user more.
+    pub(crate) fn new() -> Result<User> {
+        fork::check()?;
+        fork::watch()?;
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtime = match shared.runtime.take() {
+            Some(runtime) => runtime,
+            None => start()?,
+        };
+        let handle = shared.runtime.insert(runtime).handle().clone();
+        shared.users += 1;
+        Ok(User(handle))
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.0
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if fork::forked() {
+            return;
+        }
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.users -= 1;
+        let ended = if shared.users == 0 { shared.runtime.take() } else { None };
+        drop(shared);
+        // In the background, because the last user may be one of the runtime's own tasks.
+        ended.into_iter().for_each(Runtime::shutdown_background);
+    }
+}
+
+fn start() -> Result<Runtime> {
+    let _masked = Masked::new();
+    Builder::new_multi_thread().worker_threads(1).thread_name("mdnsreg-net").enable_time().build().map_err(|error| {
+        Error::Network { what: "starting the runtime's thread".into(), problem: error.to_string() }
+    })
+}
+
+/// Blocks every signal in this thread and in those it starts, so that the application's handlers
+/// run on the application's threads. Undone on drop.
+pub(crate) struct Masked(Option<SigSet>);
+
+impl Masked {
+    pub(crate) fn new() -> Masked {
+        let mut before = SigSet::empty();
+        let masked = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut before));
+        Masked(masked.ok().map(|()| before))
+    }
+}
+
+impl Drop for Masked {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(before), None);
+        }
+    }
+}
