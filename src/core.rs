@@ -198,10 +198,17 @@ impl Core {
         let state = lock(&self.state);
         let open = state.open.as_ref().ok_or(CLOSED)?;
         let counts = open.engine.counts();
-        let interfaces: Vec<_> = open.engine.interfaces().iter().map(|i| serde_json::json!({
-            "name": &*i.name,
-            "addresses": i.addrs.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })).collect();
+        let interfaces: Vec<_> = open
+            .engine
+            .interfaces()
+            .iter()
+            .map(|i| {
+                serde_json::json!({
+                    "name": &*i.name,
+                    "addresses": i.addrs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
         let link: serde_json::Map<_, _> =
             open.endpoint.counters().into_iter().map(|(name, count)| (name, count.into())).collect();
         Ok(serde_json::json!({

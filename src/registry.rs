@@ -119,7 +119,13 @@ impl Registry {
             Ok(core) => core,
             Err(error) => return Pending::ready(Err(error)),
         };
-        core.change(|engine, _| { engine.deregister(selection); Ok(()) }, "deregister")
+        core.change(
+            |engine, _| {
+                engine.deregister(selection);
+                Ok(())
+            },
+            "deregister",
+        )
     }
 
     /// One Service per version of the name, nodes sorted by id.

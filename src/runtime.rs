@@ -56,9 +56,12 @@ impl Drop for User {
 
 fn start() -> Result<Runtime> {
     let _masked = Masked::new();
-    Builder::new_multi_thread().worker_threads(1).thread_name("mdnsreg-net").enable_time().build().map_err(|error| {
-        Error::Network { what: "starting the runtime's thread".into(), problem: error.to_string() }
-    })
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("mdnsreg-net")
+        .enable_time()
+        .build()
+        .map_err(|error| Error::Network { what: "starting the runtime's thread".into(), problem: error.to_string() })
 }
 
 /// Blocks every signal in this thread and in those it starts, so that the application's handlers

@@ -51,7 +51,11 @@ impl Lookups {
         let covered = watched.is_some_and(|all| all.watches > 0 && all.waits_until.is_none());
         let waits_until = (!covered).then(|| now + timeout);
         self.interests.insert(question.clone(), Interest { waits_until, used: now, watches: 0 });
-        if covered { Asked::Settled } else { Asked::New }
+        if covered {
+            Asked::Settled
+        } else {
+            Asked::New
+        }
     }
 
     /// Drops interests that nobody used for a minute, and the oldest above the limit.

@@ -71,7 +71,9 @@ impl Watch {
     /// Whether `next` would give an event.
     pub fn is_ready(&self, view: &View) -> bool {
         let snapshot = match &self.phase {
-            Phase::Snapshot { cursor } => self.settled || view.after(cursor.as_ref(), self.service.as_deref()).is_some(),
+            Phase::Snapshot { cursor } => {
+                self.settled || view.after(cursor.as_ref(), self.service.as_deref()).is_some()
+            }
             _ => false,
         };
         snapshot || self.resync || self.second_half.is_some() || !self.pending.is_empty()

@@ -47,20 +47,36 @@ fn every_bad_field_is_refused_by_name() {
         (node(r#""address":"h:1","port":1"#), Status::INVALID, "nodes[0].address: must not carry a port"),
         (node(r#""address":"224.0.0.1","port":1"#), Status::INVALID, "nodes[0].address: must not be a multicast"),
         (node(r#""address":"10.0.0.1%eth0","port":1"#), Status::INVALID, "nodes[0].address: %interface belongs"),
-        (node(r#""address":"a b","port":1"#), Status::INVALID, "nodes[0].address: must be an IP address or a host name"),
+        (
+            node(r#""address":"a b","port":1"#),
+            Status::INVALID,
+            "nodes[0].address: must be an IP address or a host name",
+        ),
         (node(r#""port":1,"metadata":{"k":1}"#), Status::INVALID, "nodes[0].metadata.k: must be a string, got 1"),
         (r#"{"name":""}"#.to_owned(), Status::INVALID, "name: must be 1 to 255 bytes"),
         (r#"{"name":"a\u0007"}"#.to_owned(), Status::INVALID, "name: must have no control characters, got U+0007"),
         (r#"{"version":"1"}"#.to_owned(), Status::INVALID, "name: is required"),
         (r#"{"name":"g","nodes":[{"id":"","port":1}]}"#.to_owned(), Status::INVALID, "nodes[0].id: must be 1 to 255"),
-        (r#"{"name":"g","nodes":[{"id":"a","port":1},{"id":"a","port":2}]}"#.to_owned(), Status::INVALID, "nodes[1].id: must be unique"),
+        (
+            r#"{"name":"g","nodes":[{"id":"a","port":1},{"id":"a","port":2}]}"#.to_owned(),
+            Status::INVALID,
+            "nodes[1].id: must be unique",
+        ),
         (r#"{"name":"g","nodes":{}}"#.to_owned(), Status::INVALID, "nodes: must be a list, got an object"),
         (r#"["g"]"#.to_owned(), Status::INVALID, "service: must be an object, got a list"),
         (r#"{"name":"g","#.to_owned(), Status::JSON, "service is not JSON: EOF"),
         (format!(r#"{{"name":"{}"}}"#, "n".repeat(256)), Status::TOO_LARGE, "name is 256 bytes, the limit is 255"),
-        (format!(r#"{{"name":"g","endpoints":[{{"name":"e","request":{deep}}}]}}"#), Status::TOO_LARGE, "service is 83 levels, the limit is 32"),
+        (
+            format!(r#"{{"name":"g","endpoints":[{{"name":"e","request":{deep}}}]}}"#),
+            Status::TOO_LARGE,
+            "service is 83 levels, the limit is 32",
+        ),
         (format!("[{}", "[".repeat(200)), Status::TOO_LARGE, "levels, the limit is 32"),
-        (format!(r#"{{"name":"{}"}}"#, "n".repeat(2 << 20)), Status::TOO_LARGE, "service is 2097163 bytes, the limit is 1048576"),
+        (
+            format!(r#"{{"name":"{}"}}"#, "n".repeat(2 << 20)),
+            Status::TOO_LARGE,
+            "service is 2097163 bytes, the limit is 1048576",
+        ),
     ];
     for (text, status, said) in cases {
         let error = refused(&text);
