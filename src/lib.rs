@@ -30,3 +30,8 @@ pub use options::{Domain, LinkKind, Options, RegisterOptions, WatchOptions, Wire
 pub use pending::Pending;
 pub use registry::Registry;
 pub use watcher::{Next, Watcher};
+
+/// The Rust of README.md, run as it is shown.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

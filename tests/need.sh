@@ -39,12 +39,15 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 fi
 
 echo "installing$packages" >&2
-guard=/usr/sbin/policy-rc.d
-if [ ! -e "$guard" ]; then
-    trap 'rm -f "$guard"' EXIT
+# Debian's way to forbid the start of daemons: a policy that answers 101.
+policy=/usr/sbin/policy-rc.d
+kept=$policy.mdns-registry
+if ! { [ -x "$policy" ] && { "$policy" avahi-daemon start >/dev/null 2>&1; [ $? = 101 ]; }; }; then
+    [ ! -e "$policy" ] || mv "$policy" "$kept" || exit 1
+    trap 'rm -f "$policy"; [ ! -e "$kept" ] || mv "$kept" "$policy"' EXIT
     trap 'exit 1' HUP INT TERM
-    printf '#!/bin/sh\nexit 101\n' >"$guard"
-    chmod 755 "$guard"
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 # shellcheck disable=SC2086 # the packages are words
