@@ -15,6 +15,7 @@ build: ## the shared library and the command line tool, in target/release
 	@tests/need.sh cargo cc
 # One crate type at a time: with several, cargo leaves out link-time optimization.
 	$(CARGO) rustc --release --lib --crate-type cdylib
+	ln -sf $(notdir $(LIBRARY)) $(LIBRARY).0
 	$(CARGO) build --release --bin mdns-registry
 
 demo: build ## a C program registers, the tool watches: on loopback, in under a minute

@@ -1,5 +1,5 @@
 //! No claim without a test: what the documentation shows is run, what it names exists, and what it counts agrees with
-//! the source. The Rust of README.md is run as a doctest.
+//! the source. The Rust of README.md is run as a doctest, its C by `tests/examples.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lab;
@@ -98,28 +98,6 @@ fn the_session_of_the_readme_runs_as_it_is_shown() {
     assert_eq!(&expect(&mut watch, created)[clock..], &created[clock..]);
     register.signal(nix::sys::signal::Signal::SIGINT);
     assert_eq!(&expect(&mut watch, deleted)[clock..], &deleted[clock..]);
-}
-
-#[test]
-fn the_c_of_the_documentation_compiles_and_runs() {
-    lab::assert_in_sandbox();
-    let program = blocks(&read("README.md"), "c").pop().expect("a C program");
-    let built = Path::new(env!("CARGO_BIN_EXE_mdns-registry")).parent().unwrap();
-    let [source, binary] = ["readme.c", "readme"].map(|name| built.join(name));
-    fs::write(&source, program).unwrap();
-    let compiled = Command::new("cc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude", "-o"])
-        .args([&binary, &source])
-        .arg(format!("-L{}", built.display()))
-        .args(["-lmdns_registry", &format!("-Wl,-rpath,{}", built.display())])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-    let said = Process::start("readme.c", Command::new(binary)).finish(PATIENCE).success();
-    let lines: Vec<&str> = said.lines().collect();
-    assert!(lines.len() == 2 && lines[0].starts_with(r#"[{"name":"greeter""#), "{said}");
-    assert!(lines[1].contains(r#""action":"create""#) && lines[1].contains(r#""id":"greeter-1""#), "{said}");
 }
 
 #[test]
