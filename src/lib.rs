@@ -3,6 +3,8 @@
 //!
 //! The interface is go-micro's `registry.Registry`; the wire is DNS-SD (RFC 6762, RFC 6763).
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod clock;
 mod core;
 mod driver;
