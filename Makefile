@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 CC ?= cc
-OUT = target/release
+OUT = $(or $(CARGO_TARGET_DIR),target)/release
 LIBRARY = $(OUT)/libmdns_registry.so
 
 .DEFAULT_GOAL := help
