@@ -60,7 +60,8 @@ fn every_file_the_documentation_names_exists() {
 #[test]
 fn every_make_target_the_documentation_names_exists() {
     let makefile = read("Makefile");
-    let targets: BTreeSet<&str> = makefile.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
+    let targets: BTreeSet<&str> =
+        makefile.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
     for (path, text) in documents() {
         for after in text.match_indices("make ").map(|(at, found)| (&text[..at], &text[at + found.len()..])) {
             if let (true, Some(word)) = (after.0.ends_with(['`', '\n']), after.1.split([' ', '`', '\n']).next()) {

@@ -1,0 +1,229 @@
+//! What a host's interface carries to and from UDP port 5353, reassembled and decoded.
+
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{mpsc, Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use etherparse::defrag::IpDefragPool;
+use etherparse::{NetSlice, SlicedPacket, UdpSlice};
+use nix::net::if_::if_nametoindex;
+use nix::sched::{setns, CloneFlags};
+use nix::sys::socket::sockopt::{RcvBuf, ReceiveTimeout};
+use nix::sys::socket::{recvfrom, setsockopt, socket, AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType};
+use nix::sys::time::TimeVal;
+use simple_dns::rdata::RData;
+use simple_dns::{Name, PacketFlag, Question, ResourceRecord, OPCODE, RCODE};
+
+use super::Host;
+
+/// How often the reader looks whether it is still wanted.
+const LOOK_UP: TimeVal = TimeVal::new(0, 50_000);
+/// For bursts; the kernel may give less.
+const BUFFER_BYTES: usize = 4 << 20;
+
+/// Keeps what passes a host's interface from its start on, until it is dropped.
+pub struct Capture {
+    packets: Arc<Packets>,
+}
+
+#[derive(Default)]
+struct Packets {
+    kept: Mutex<Vec<Packet>>,
+    more: Condvar,
+    unwanted: AtomicBool,
+}
+
+/// One UDP datagram.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// When it was read.
+    pub at: Instant,
+    /// Whence.
+    pub source: SocketAddr,
+    /// Whither.
+    pub destination: SocketAddr,
+    /// IPv4's time to live or IPv6's hop limit.
+    pub hop_limit: u8,
+    /// The datagram's bytes, without headers.
+    pub payload: Vec<u8>,
+    /// What it says; `None` where that is no DNS message.
+    pub message: Option<Message>,
+}
+
+/// A DNS message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The QR bit.
+    pub is_response: bool,
+    /// The AA bit.
+    pub is_authoritative: bool,
+    /// 0 in multicast DNS, RFC 6762 section 18.1.
+    pub id: u16,
+    /// Standard query in multicast DNS, RFC 6762 section 18.3.
+    pub opcode: OPCODE,
+    /// No error in multicast DNS, RFC 6762 section 18.11.
+    pub rcode: RCODE,
+    /// The question section.
+    pub questions: Vec<Question<'static>>,
+    /// The answer section.
+    pub answers: Vec<ResourceRecord<'static>>,
+    /// The authority section.
+    pub authorities: Vec<ResourceRecord<'static>>,
+    /// The additional section, without OPT.
+    pub additionals: Vec<ResourceRecord<'static>>,
+}
+
+impl Host {
+    /// Starts to capture; returns when every packet from now on is kept.
+    pub fn capture(&self) -> Capture {
+        let packets = Arc::new(Packets::default());
+        let (path, kept) = (self.namespace.path(), packets.clone());
+        let (ready, is_ready) = mpsc::channel();
+        thread::spawn(move || {
+            // The namespace is this thread's alone and ends with it.
+            setns(File::open(path).expect("the namespace"), CloneFlags::CLONE_NEWNET).expect("into the namespace");
+            let interface = if_nametoindex("eth0").expect("the host's interface") as usize;
+            let tap = open_tap().expect("a packet socket");
+            let _ = ready.send(());
+            read_tap(&tap, interface, &kept);
+        });
+        is_ready.recv().expect("the capture started");
+        Capture { packets }
+    }
+}
+
+impl Capture {
+    /// All packets so far.
+    pub fn packets(&self) -> Vec<Packet> {
+        self.packets.kept.lock().expect("no panic while held").clone()
+    }
+
+    /// All DNS messages so far that came from `source`.
+    pub fn messages_from(&self, source: impl Into<IpAddr>) -> Vec<(Packet, Message)> {
+        let source = source.into();
+        let packets = self.packets().into_iter().filter(|packet| packet.source.ip() == source);
+        packets.filter_map(|packet| packet.message.clone().map(|message| (packet, message))).collect()
+    }
+
+    /// Waits until `accept` makes something of all packets so far; panics with them when it has not within `limit`.
+    pub fn expect<T>(&self, what: &str, limit: Duration, mut accept: impl FnMut(&[Packet]) -> Option<T>) -> T {
+        let end = Instant::now() + limit;
+        let mut kept = self.packets.kept.lock().expect("no panic while held");
+        loop {
+            if let Some(accepted) = accept(&kept) {
+                return accepted;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let packets = kept.clone();
+                drop(kept);
+                panic!("not on the wire within {limit:?}: {what}; captured {}: {packets:#?}", packets.len());
+            }
+            kept = self.packets.more.wait_timeout(kept, left).expect("no panic while held").0;
+        }
+    }
+
+    /// Waits for one packet for which `accept` holds.
+    pub fn expect_packet(&self, what: &str, limit: Duration, mut accept: impl FnMut(&Packet) -> bool) -> Packet {
+        self.expect(what, limit, |packets| packets.iter().find(|packet| accept(packet)).cloned())
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.packets.unwanted.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Message {
+    /// The records of all sections but authority, which only probes use.
+    pub fn records(&self) -> impl Iterator<Item = &ResourceRecord<'static>> {
+        self.answers.iter().chain(&self.additionals)
+    }
+
+    fn parse(payload: &[u8]) -> Option<Message> {
+        let packet = simple_dns::Packet::parse(payload).ok()?;
+        let own = |records: &[ResourceRecord]| records.iter().map(|record| record.clone().into_owned()).collect();
+        Some(Message {
+            is_response: packet.has_flags(PacketFlag::RESPONSE),
+            is_authoritative: packet.has_flags(PacketFlag::AUTHORITATIVE_ANSWER),
+            id: packet.id(),
+            opcode: packet.opcode(),
+            rcode: packet.rcode(),
+            questions: packet.questions.iter().map(|question| question.clone().into_owned()).collect(),
+            answers: own(&packet.answers),
+            authorities: own(&packet.name_servers),
+            additionals: own(&packet.additional_records),
+        })
+    }
+}
+
+/// The labels of a name as bytes, from the left.
+pub fn labels(name: &Name) -> Vec<Vec<u8>> {
+    name.get_labels().iter().map(|label| label.as_ref().to_vec()).collect()
+}
+
+/// The pairs of a TXT record in their order, RFC 6763 section 6; `None` for any other record.
+pub fn pairs(record: &ResourceRecord) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+    let RData::TXT(text) = &record.rdata else { return None };
+    let pair =
+        |(key, value): (&[u8], Option<&[u8]>)| (String::from_utf8_lossy(key).into_owned(), value.map(Into::into));
+    Some(text.iter_raw().map(pair).collect())
+}
+
+fn open_tap() -> nix::Result<OwnedFd> {
+    let tap = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
+    setsockopt(&tap, ReceiveTimeout, &LOOK_UP)?;
+    setsockopt(&tap, RcvBuf, &BUFFER_BYTES)?;
+    Ok(tap)
+}
+
+fn read_tap(tap: &OwnedFd, interface: usize, packets: &Packets) {
+    let mut fragments = IpDefragPool::<(), ()>::new();
+    let mut frame = vec![0; 65536];
+    while !packets.unwanted.load(Ordering::Relaxed) {
+        let Ok((length, Some(from))) = recvfrom::<LinkAddr>(tap.as_raw_fd(), &mut frame) else { continue };
+        if from.ifindex() != interface {
+            continue;
+        }
+        if let Some(packet) = read_frame(&frame[..length], &mut fragments) {
+            packets.kept.lock().expect("no panic while held").push(packet);
+            packets.more.notify_all();
+        }
+    }
+}
+
+fn read_frame(frame: &[u8], fragments: &mut IpDefragPool<(), ()>) -> Option<Packet> {
+    let sliced = SlicedPacket::from_ethernet(frame).ok()?;
+    let (source, destination, hop_limit): (IpAddr, IpAddr, u8) = match sliced.net.as_ref()? {
+        NetSlice::Ipv4(ip) => {
+            (ip.header().source_addr().into(), ip.header().destination_addr().into(), ip.header().ttl())
+        }
+        NetSlice::Ipv6(ip) => {
+            (ip.header().source_addr().into(), ip.header().destination_addr().into(), ip.header().hop_limit())
+        }
+        NetSlice::Arp(_) => return None,
+    };
+    let datagram = if sliced.is_ip_payload_fragmented() {
+        fragments.process_sliced_packet(&sliced, (), ()).ok()??.payload
+    } else {
+        sliced.ip_payload()?.payload.to_vec()
+    };
+    let udp = UdpSlice::from_slice(&datagram).ok()?;
+    if udp.source_port() != 5353 && udp.destination_port() != 5353 {
+        return None;
+    }
+    let payload = udp.payload().to_vec();
+    Some(Packet {
+        at: Instant::now(),
+        source: (source, udp.source_port()).into(),
+        destination: (destination, udp.destination_port()).into(),
+        hop_limit,
+        message: Message::parse(&payload),
+        payload,
+    })
+}
