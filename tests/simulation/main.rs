@@ -15,9 +15,20 @@ fn over_seeds(plan: &Plan) {
     let wanted = std::env::var("MDNSREG_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = wanted.map_or(0..SEEDS, |seed| seed..seed + 1);
     for seed in seeds {
-        let mut world = World::new(seed, plan);
-        if let Err(broken) = world.run() {
-            panic!("seed {seed}: {broken}\n(replay with MDNSREG_SEED={seed})");
+        let _named = Named(seed);
+        if let Err(broken) = World::new(seed, plan).run() {
+            panic!("{broken}");
+        }
+    }
+}
+
+/// Prints the seed when a run ends in a panic.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the failing seed is {0}; replay with MDNSREG_SEED={0}", self.0);
         }
     }
 }

@@ -177,7 +177,7 @@ impl<'a> World<'a> {
                 id: format!("n{}", rng.usize(0..4)),
                 address: String::new(),
                 port: rng.u16(1..4),
-                metadata: Metadata::new(),
+                metadata: Metadata::from([("at".to_owned(), format!("{:012}", self.now.0))]),
             }],
         };
         let Some(up) = &mut self.hosts[host] else { return self.boot(host) };
@@ -408,7 +408,10 @@ fn read(host: &mut Host) {
                     Action::Create => assert!(!known, "I4: second create of {}", change.key),
                     Action::Update => {
                         assert!(known, "I4: update of unknown {}", change.key);
-                        assert_ne!(host.folded[&change.key], change.service, "I4: update without a difference");
+                        let before = &host.folded[&change.key];
+                        assert_ne!(*before, change.service, "I4: update without a difference");
+                        let at = |service: &Service| service.nodes[0].metadata["at"].clone();
+                        assert!(at(before) <= at(&change.service), "{} went back in time", change.key);
                     }
                     Action::Delete => assert!(known, "I4: delete of unknown {}", change.key),
                 }
