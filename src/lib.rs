@@ -11,6 +11,8 @@ mod driver;
 pub mod engine;
 pub mod error;
 pub mod event;
+#[cfg(feature = "capi")]
+pub mod ffi;
 pub mod fork;
 pub mod interfaces;
 pub mod limits;
