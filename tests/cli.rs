@@ -1,15 +1,15 @@
 //! The command line tool as a person or a script runs it, on loopback. Each test has a UDP port of its own, so that
 //! none sees another's services.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod lab;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use lab::Process;
 use mdns_registry::Service;
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -33,6 +33,7 @@ struct Tool {
 
 impl Tool {
     fn command(&self, arguments: &[&str]) -> Command {
+        lab::assert_in_sandbox();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mdns-registry"));
         command.env("MDNS_REGISTRY_OPTIONS", format!(r#"{{"port":{}}}"#, self.port));
         command.args(["--addrs", "127.0.0.1"]).args(arguments);
@@ -43,22 +44,22 @@ impl Tool {
         self.command(arguments).output().unwrap()
     }
 
-    fn start(&self, arguments: &[&str]) -> Running {
-        Running::new(self.command(arguments).stdin(Stdio::null()))
+    fn start(&self, arguments: &[&str]) -> Process {
+        Process::start(&arguments.join(" "), self.command(arguments))
     }
 
     /// Registers, and waits until that is done.
-    fn register(&self, arguments: &[&str]) -> Running {
-        let running = self.start(&[&["register", "--json"], arguments].concat());
-        Service::from_json(&running.line()).unwrap();
-        running
+    fn register(&self, arguments: &[&str]) -> Process {
+        let mut process = self.start(&[&["register", "--json"], arguments].concat());
+        Service::from_json(&line(&mut process)).unwrap();
+        process
     }
 
     /// `watch --json`, past the events of what is present.
-    fn watch(&self) -> Running {
-        let running = self.start(&["watch", "--json"]);
-        while running.event()["type"] != "synced" {}
-        running
+    fn watch(&self) -> Process {
+        let mut process = self.start(&["watch", "--json"]);
+        process.expect_line("synced", PATIENCE, |line| line == r#"{"type":"synced"}"#);
+        process
     }
 
     fn get(&self, name: &str) -> Vec<Service> {
@@ -68,51 +69,18 @@ impl Tool {
     }
 }
 
-/// A tool that stays; killed with the test.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
+fn line(process: &mut Process) -> String {
+    process.expect_line("a line", PATIENCE, |_| true)
 }
 
-impl Running {
-    fn new(command: &mut Command) -> Running {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (tell, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        Running { child, lines }
-    }
-
-    fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("a line of output in time")
-    }
-
-    fn event(&self) -> Value {
-        serde_json::from_str(&self.line()).unwrap()
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
-    }
-
-    /// The exit status, once its output has ended.
-    fn end(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(_) => continue,
-                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
-                Err(RecvTimeoutError::Timeout) => panic!("it did not end in time"),
-            }
-        }
-    }
+fn event(process: &mut Process) -> Value {
+    serde_json::from_str(&line(process)).unwrap()
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The exit status after a signal.
+fn end(process: &mut Process, signal: Signal) -> Option<i32> {
+    process.signal(signal);
+    process.wait(PATIENCE).code()
 }
 
 /// The one line on standard error, with the exit status before it.
@@ -130,20 +98,19 @@ fn text(bytes: &[u8]) -> &str {
 #[test]
 fn what_one_process_registers_others_list_get_and_watch() {
     let tool = Tool { port: 20_001 };
-    let watch = tool.watch();
+    let mut watch = tool.watch();
     let node = ["greeter", "127.0.0.1:9090", "--id", "g-1", "--version", "1.2.0", "--meta", "zone=a"];
     let mut register = tool.register(&node);
 
-    let created = watch.event();
+    let created = event(&mut watch);
     assert_eq!((&created["action"], &created["reason"]), (&"create".into(), &"announced".into()), "{created}");
     assert_eq!(created["service"]["nodes"][0]["id"], "g-1");
     assert_eq!(text(&tool.run(&["list"]).stdout), "greeter\n");
     let got = tool.run(&["get", "greeter"]);
     assert_eq!(text(&got.stdout), "greeter  1.2.0\n  node      g-1  127.0.0.1:9090  zone=a\n");
 
-    register.signal(Signal::SIGTERM);
-    assert_eq!(register.end().code(), Some(0));
-    let deleted = watch.event();
+    assert_eq!(end(&mut register, Signal::SIGTERM), Some(0));
+    let deleted = event(&mut watch);
     assert_eq!((&deleted["action"], &deleted["reason"]), (&"delete".into(), &"goodbye".into()), "{deleted}");
     assert_eq!(deleted["key"], created["key"]);
     assert_eq!(deleted["service"], created["service"]);
@@ -152,11 +119,11 @@ fn what_one_process_registers_others_list_get_and_watch() {
 #[test]
 fn a_descriptor_on_standard_input_comes_back_exactly_as_it_was_registered() {
     let tool = Tool { port: 20_002 };
-    let mut command = tool.command(&["register", "--file", "-", "--json"]);
-    let mut register = Running::new(command.stdin(Stdio::piped()));
-    register.child.stdin.take().unwrap().write_all(GREETER.as_bytes()).unwrap();
+    let mut register = tool.start(&["register", "--file", "-", "--json"]);
+    register.say(GREETER);
+    register.end_input();
     let mut registered = Service::from_json(GREETER).unwrap();
-    assert_eq!(Service::from_json(&register.line()).unwrap(), registered);
+    assert_eq!(Service::from_json(&line(&mut register)).unwrap(), registered);
 
     registered.nodes.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(tool.get("greeter"), [registered]);
@@ -178,8 +145,8 @@ fn json_is_one_object_a_line_with_every_key_in_order() {
     assert_eq!(text(&tool.run(&["list", "--json"]).stdout), service("", r#""nodes":[]"#) + "\n");
     assert_eq!(text(&tool.run(&["get", "greeter", "--json"]).stdout), format!("{first}\n{second}\n"));
 
-    let watch = tool.start(&["watch", "greeter", "--json"]);
-    let mut told: Vec<String> = (0..3).map(|_| watch.line()).collect();
+    let mut watch = tool.start(&["watch", "greeter", "--json"]);
+    let mut told: Vec<String> = (0..3).map(|_| line(&mut watch)).collect();
     assert_eq!(told.pop().unwrap(), r#"{"type":"synced"}"#);
     told.sort_by_key(|line| line.find(r#""version":"2""#).is_some());
     for (line, service) in told.iter().zip([first, second]) {
@@ -194,29 +161,28 @@ fn json_is_one_object_a_line_with_every_key_in_order() {
 #[test]
 fn watch_tells_people_what_came_changed_and_went_and_why() {
     let tool = Tool { port: 20_004 };
-    let watch = tool.start(&["watch", "greeter"]);
+    let mut watch = tool.start(&["watch", "greeter"]);
     let node = |port: &str| tool.register(&["greeter", port, "--id", "greeter-1", "--version", "1.2.0"]);
     let mut register = node("127.0.0.1:9090");
-    let created = watch.line();
+    let created = line(&mut watch);
     let (clock, rest) = created.split_at(12);
     assert_eq!(rest, "  +  greeter  1.2.0  greeter-1  127.0.0.1:9090  announced");
     let shape: String = clock.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     assert_eq!(shape, "00:00:00.000");
 
-    register.signal(Signal::SIGINT);
-    assert_eq!(register.end().code(), Some(0));
-    assert_eq!(&watch.line()[12..], "  -  greeter  1.2.0  greeter-1  127.0.0.1:9090  goodbye");
+    assert_eq!(end(&mut register, Signal::SIGINT), Some(0));
+    assert_eq!(&line(&mut watch)[12..], "  -  greeter  1.2.0  greeter-1  127.0.0.1:9090  goodbye");
 }
 
 #[test]
 fn a_process_that_dies_is_gone_when_its_lease_ends() {
     let tool = Tool { port: 20_005 };
-    let watch = tool.watch();
-    let register = tool.register(&["greeter", "127.0.0.1:9090", "--ttl", "3s"]);
-    assert_eq!(watch.event()["action"], "create");
-    register.signal(Signal::SIGKILL);
+    let mut watch = tool.watch();
+    let mut register = tool.register(&["greeter", "127.0.0.1:9090", "--ttl", "3s"]);
+    assert_eq!(event(&mut watch)["action"], "create");
+    register.kill9();
     let killed = Instant::now();
-    let event = watch.event();
+    let event = event(&mut watch);
     assert_eq!((&event["action"], &event["reason"]), (&"delete".into(), &"expired".into()), "{event}");
     assert!(killed.elapsed() <= Duration::from_secs(8), "{:?}", killed.elapsed());
 }
@@ -224,24 +190,24 @@ fn a_process_that_dies_is_gone_when_its_lease_ends() {
 #[test]
 fn a_node_is_registered_while_its_program_runs_and_the_status_is_the_programs() {
     let tool = Tool { port: 20_006 };
-    let watch = tool.watch();
+    let mut watch = tool.watch();
     let output = tool.run(&["register", "job", "127.0.0.1:9", "--", "sh", "-c", "echo working; exit 7"]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(7), "working\n"));
-    assert_eq!(watch.event()["action"], "create");
-    assert_eq!(watch.event()["reason"], "goodbye");
+    assert_eq!(event(&mut watch)["action"], "create");
+    assert_eq!(event(&mut watch)["reason"], "goodbye");
 }
 
 #[test]
 fn a_signal_withdraws_the_node_and_then_reaches_the_program() {
     let tool = Tool { port: 20_007 };
-    let watch = tool.watch();
+    let mut watch = tool.watch();
     let program = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done";
     let mut register = tool.start(&["register", "job", "127.0.0.1:9", "--", "sh", "-c", program]);
-    assert_eq!(register.line(), "ready");
-    assert_eq!(watch.event()["action"], "create");
+    assert_eq!(line(&mut register), "ready");
+    assert_eq!(event(&mut watch)["action"], "create");
     register.signal(Signal::SIGTERM);
-    assert_eq!(watch.event()["reason"], "goodbye");
-    assert_eq!(register.end().code(), Some(9));
+    assert_eq!(event(&mut watch)["reason"], "goodbye");
+    assert_eq!(register.wait(PATIENCE).code(), Some(9));
 }
 
 #[test]

@@ -1,5 +1,4 @@
 //! The C that people are shown: the examples and README.md, compiled against the header and run.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lab;
 
@@ -73,7 +72,8 @@ fn the_story_is_told_from_register_to_deregister() {
     let starts = ["list: [{", "get: [{", "event: {", "event: {", "event: {"];
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), starts.len(), "{said}");
-    for ((line, start), holds) in lines.iter().zip(starts).zip(["greeter", "Front Desk", "create", "synced", "delete"]) {
+    for ((line, start), holds) in lines.iter().zip(starts).zip(["greeter", "Front Desk", "create", "synced", "delete"])
+    {
         assert!(line.starts_with(start) && line.contains(holds), "{line}");
     }
 }

@@ -1,7 +1,5 @@
 //! The lab itself: what the tests that stand on it may believe.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 mod lab;
 
 use std::process::Command;

@@ -1,6 +1,5 @@
 //! No claim without a test: what the documentation shows is run, what it names exists, and what it counts agrees with
 //! the source. The Rust of README.md is run as a doctest, its C by `tests/examples.rs`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lab;
 

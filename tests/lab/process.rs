@@ -35,7 +35,8 @@ pub struct Finished {
 }
 
 impl Process {
-    pub(super) fn start(name: &str, mut command: Command) -> Process {
+    /// Starts a program where this test itself runs.
+    pub fn start(name: &str, mut command: Command) -> Process {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,5 +1,7 @@
 //! `mdns-registry`: list, get, register and watch services from a shell.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod args;
 mod commands;
 mod output;
