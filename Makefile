@@ -31,7 +31,7 @@ lint: ## format, clippy and documentation, every warning an error
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 
 test: ## lint and all tests; installs what they need where it may
-	@tests/need.sh cargo gcc g++ clang valgrind avahi-daemon avahi-browse dbus-daemon nft tcpdump ip unshare mount
+	@tests/need.sh cargo gcc g++ clang valgrind avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
 	@$(MAKE) --no-print-directory lint
 	@tests/all.sh
 

@@ -6,9 +6,11 @@
 
 #![allow(dead_code)] // each test binary uses the part it needs
 
+pub mod agent;
 pub mod avahi;
 pub mod capture;
 pub mod faults;
+pub mod fold;
 pub mod host;
 pub mod process;
 pub mod role;

@@ -1,0 +1,134 @@
+//! The agent: a role that holds one registry and one watcher, and does as it is told, a JSON object a line. It can what
+//! the command line tool cannot: register again, read a watcher when asked to, change many nodes quickly.
+
+use std::io::BufRead;
+use std::time::{Duration, Instant};
+
+use mdns_registry::{Next, Options, RegisterOptions, Registry, Result, Selection, Service, WatchOptions, Watcher};
+use serde_json::{json, Value};
+
+use super::role::tell;
+use super::{Host, Process};
+
+const ANSWERS_WITHIN: Duration = Duration::from_secs(25);
+
+/// An agent on a host, seen from the test.
+pub struct Agent {
+    /// Its process, to be killed, stopped or counted.
+    pub process: Process,
+}
+
+impl Agent {
+    /// Starts the test `role` of this binary, whose body is `play`, on a host.
+    pub fn start(host: &Host, role: &str) -> Agent {
+        let mut process = host.role(role);
+        process.expect_line("it is ready", ANSWERS_WITHIN, |line| line == "ready");
+        Agent { process }
+    }
+
+    /// Has it do something; panics with the error if it cannot.
+    pub fn ask(&mut self, command: &Value) -> Value {
+        self.process.say(&command.to_string());
+        let answer = self.process.expect("an answer", ANSWERS_WITHIN, |line| serde_json::from_str::<Value>(line).ok());
+        assert!(answer.get("error").is_none(), "{command}: {answer}");
+        answer["answer"].clone()
+    }
+
+    /// Registers a service, or replaces its nodes.
+    pub fn register(&mut self, service: &Value) {
+        self.ask(&json!({"do": "register", "service": service}));
+    }
+
+    /// Registers a service with `{"ttl_ms", "auto_renew"}`.
+    pub fn register_with(&mut self, service: &Value, options: &Value) {
+        self.ask(&json!({"do": "register", "service": service, "options": options}));
+    }
+
+    /// Deregisters a selection.
+    pub fn deregister(&mut self, selection: &Value) {
+        self.ask(&json!({"do": "deregister", "service": selection}));
+    }
+
+    /// The services of a name, none where there is none.
+    pub fn get(&mut self, name: &str) -> Vec<Value> {
+        list(&self.ask(&json!({"do": "get", "name": name})))
+    }
+
+    /// Starts its watcher, of which nothing is read yet.
+    pub fn watch(&mut self, options: &Value) {
+        self.ask(&json!({"do": "watch", "options": options}));
+    }
+
+    /// Reads its watcher until it has had nothing to say for `quiet`.
+    pub fn drain(&mut self, quiet: Duration) -> Vec<Value> {
+        list(&self.ask(&json!({"do": "drain", "quiet_ms": quiet.as_millis()})))
+    }
+
+    /// Closes its registry, which withdraws what it registered.
+    pub fn close(&mut self) {
+        self.ask(&json!({"do": "close"}));
+    }
+}
+
+fn list(value: &Value) -> Vec<Value> {
+    value.as_array().expect("a list").clone()
+}
+
+/// Plays the agent: opens a registry with default options and obeys until standard input ends.
+pub fn play() {
+    let mut agent = Played { registry: Registry::open(Options::default()).expect("a registry"), watcher: None };
+    tell("\nready");
+    for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
+        let command: Value = serde_json::from_str(&line).expect("JSON");
+        let answer = agent
+            .obey(&command)
+            .map_or_else(|error| json!({ "error": error.to_string() }), |answer| json!({ "answer": answer }));
+        tell(&answer.to_string());
+    }
+}
+
+struct Played {
+    registry: Registry,
+    watcher: Option<Watcher>,
+}
+
+impl Played {
+    fn obey(&mut self, command: &Value) -> Result<Value> {
+        let text = |key: &str| command[key].to_string();
+        let done = |()| Value::Bool(true);
+        match command["do"].as_str() {
+            Some("register") => {
+                let options = command.get("options").unwrap_or(&json!({})).to_string();
+                let service = Service::from_json(&text("service"))?;
+                self.registry.register(&service, RegisterOptions::from_json(&options)?).wait().map(done)
+            }
+            Some("deregister") => self.registry.deregister(&Selection::from_json(&text("service"))?).wait().map(done),
+            Some("get") => {
+                let found = self.registry.get_service(command["name"].as_str().unwrap_or_default()).wait();
+                match found {
+                    Err(error) if error.status() == mdns_registry::Status::NOT_FOUND => Ok(json!([])),
+                    found => found.map(|services| json!(services)),
+                }
+            }
+            Some("watch") => {
+                self.watcher = Some(self.registry.watch(WatchOptions::from_json(&text("options"))?)?);
+                Ok(Value::Bool(true))
+            }
+            Some("drain") => Ok(self.drain(Duration::from_millis(command["quiet_ms"].as_u64().unwrap_or(0)))),
+            Some("stats") => self.registry.stats().map(|stats| serde_json::from_str(&stats).expect("JSON")),
+            Some("close") => Ok(done(self.registry.close().wait())),
+            _ => panic!("not a command: {command}"),
+        }
+    }
+
+    fn drain(&self, quiet: Duration) -> Value {
+        let watcher = self.watcher.as_ref().expect("a watcher");
+        let latest = Instant::now() + ANSWERS_WITHIN - Duration::from_secs(1);
+        let mut events = Vec::new();
+        while Instant::now() < latest {
+            let Next::Event(event) = watcher.next_timeout(Some(quiet)) else { break };
+            events.push(serde_json::from_str(&event.to_json()).expect("JSON"));
+        }
+        Value::Array(events)
+    }
+}
