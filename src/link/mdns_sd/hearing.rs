@@ -1,0 +1,310 @@
+//! What was heard, kept so that each change is told once. Knows neither the daemon nor a clock.
+//!
+//! The daemon replays its cache at each browse: a replay is no sign of life, and what it leaves out
+//! is gone. When a node's SRV record ends in silence the daemon still replays its PTR record; when
+//! a goodbye came it does not. That is how the two are told apart.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::event::Reason;
+use crate::limits;
+use crate::record::{Key, Question, Reach, Record, Sighting, Time};
+use crate::wire::Refused;
+
+/// A lookup has settled when nothing new has come for so long.
+const SETTLED: Duration = Duration::from_millis(150);
+/// And not before so long, if nothing came at all.
+const SILENT: Duration = Duration::from_millis(250);
+/// How long after a jump of the wall clock the daemon's removals mean nothing (it takes one for
+/// sleep, and ages its cache).
+const JUMP: Duration = Duration::from_secs(3);
+/// Lost nodes are asked for again after so long, then after twice as long each, up to the longest.
+const HEAL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
+/// A lost node is forgotten when its PTR record must have ended too.
+const FORGET: Duration = Duration::from_secs(4_500);
+/// How long after its window a check counts as answered.
+const ANSWERED: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+struct Known {
+    record: Arc<Record>,
+    reach: Vec<Reach>,
+    /// As the daemon has it.
+    fullname: Box<str>,
+    /// The daemon dropped it, which is not yet to say that it is gone.
+    lost: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    question: Question,
+    at: Instant,
+}
+
+#[derive(Debug)]
+struct Check {
+    started: Time,
+    until: Instant,
+}
+
+/// What one browse has replayed.
+#[derive(Debug, Default)]
+struct Replay {
+    number: u64,
+    /// The subscription before it broke, so removals may have been missed.
+    broken: bool,
+    starts: u32,
+    found: HashSet<Key>,
+    resolved: HashSet<Key>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    known: HashMap<Key, Known>,
+    refused: HashMap<Key, &'static str>,
+    asked: Vec<Asked>,
+    checks: HashMap<Key, Check>,
+    /// Removed by the daemon; the first browse with a higher number says why.
+    suspects: HashMap<Key, u64>,
+    browses: u64,
+    replay: Replay,
+    jumped: Option<Instant>,
+    last_heard: Option<Instant>,
+    last_new: Option<Instant>,
+    heal: Option<(Instant, Duration)>,
+    told: VecDeque<Sighting>,
+}
+
+impl Hearing {
+    /// The next thing to tell, to be put back with [`Hearing::put_back`] if it cannot be told.
+    pub fn pop(&mut self) -> Option<Sighting> {
+        self.told.pop_front()
+    }
+
+    pub fn put_back(&mut self, sighting: Sighting) {
+        self.told.push_front(sighting);
+    }
+
+    pub fn tell(&mut self, sighting: Sighting) {
+        self.told.push_back(sighting);
+    }
+
+    /// Whether more than can be told now waits, so that no more should be taken in.
+    pub fn is_full(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    /// A browse was begun; its number.
+    pub fn begin_browse(&mut self) -> u64 {
+        self.browses += 1;
+        self.browses
+    }
+
+    /// The events of browse `number` are read from now on.
+    pub fn read(&mut self, number: u64, broken: bool) {
+        self.replay = Replay { number, broken, ..Replay::default() };
+    }
+
+    /// Whether the replay of the latest browse has been read.
+    pub fn has_replayed(&self) -> bool {
+        self.replay.number == self.browses && self.replay.starts > 1
+    }
+
+    /// Whether something can only be known by another browse.
+    pub fn wants_browse(&self, now: Instant) -> bool {
+        self.suspects.values().any(|begun| *begun == self.browses) || self.heal.is_some_and(|(at, _)| now >= at)
+    }
+
+    /// Whether the next start says why nodes were removed.
+    pub fn judges_next(&self) -> bool {
+        self.replay.starts == 1 && !self.suspects.is_empty()
+    }
+
+    /// The daemon starts a browse, and says so again when it has replayed its cache. Then the keys
+    /// that ended in a goodbye are given.
+    pub fn started(&mut self, now: Instant, is_down: impl Fn(&str) -> bool) -> Vec<Key> {
+        self.replay.starts += 1;
+        if self.replay.starts != 2 {
+            return Vec::new();
+        }
+        let number = self.replay.number;
+        let ripe: Vec<Key> = self.suspects.iter().filter(|(_, n)| **n < number).map(|(k, _)| k.clone()).collect();
+        let mut goodbyes = Vec::new();
+        for key in ripe {
+            self.suspects.remove(&key);
+            if let Some(reason) = self.judge(now, &key, &is_down) {
+                self.known.remove(&key);
+                if reason == Reason::Goodbye {
+                    goodbyes.push(key.clone());
+                }
+                self.told.push_back(Sighting::Gone { key, reason });
+            }
+        }
+        if self.replay.broken {
+            let resolved = &self.replay.resolved;
+            let missed = |(key, known): &(&Key, &mut Known)| known.lost.is_none() && !resolved.contains(*key);
+            self.known.iter_mut().filter(missed).for_each(|(_, known)| known.lost = Some(now));
+        }
+        goodbyes
+    }
+
+    /// Why a node that the daemon removed is gone; `None` if only its lease can say that it is.
+    fn judge(&self, now: Instant, key: &Key, is_down: &impl Fn(&str) -> bool) -> Option<Reason> {
+        let known = self.known.get(key).filter(|known| known.lost.is_some())?;
+        let jumped = self.jumped.is_some_and(|at| now < at + JUMP);
+        if jumped || self.replay.found.contains(key) {
+            return None;
+        }
+        let down = known.reach.iter().filter(|reach| is_down(&reach.interface)).count();
+        match down {
+            0 => Some(Reason::Goodbye),
+            all if all == known.reach.len() => Some(Reason::LinkDown),
+            _ => None,
+        }
+    }
+
+    /// The daemon has a PTR record.
+    pub fn found(&mut self, now: Instant, key: Key) {
+        self.last_heard = Some(now);
+        if self.known.contains_key(&key) {
+            self.replay.found.insert(key);
+        } else if !self.refused.contains_key(&key) {
+            self.last_new = Some(now);
+        }
+    }
+
+    /// The daemon has all records of an instance.
+    pub fn resolved(&mut self, now: Instant, key: &Key, fullname: &str, heard: Result<(Record, Vec<Reach>), Refused>) {
+        self.last_heard = Some(now);
+        let (record, reach) = match heard {
+            Ok(heard) => heard,
+            Err(refused) => return self.refuse(key, refused),
+        };
+        self.refused.remove(key);
+        match self.known.get(key) {
+            Some(known) if known.lost.is_none() => {
+                self.replay.resolved.insert(key.clone());
+                let stale = known.record.owner == record.owner && record.revision < known.record.revision;
+                if stale || (*known.record == record && known.reach == reach) {
+                    return;
+                }
+            }
+            None if self.known.len() >= limits::VIEW_NODES => return self.refuse(key, Refused("link-full")),
+            _ => {}
+        }
+        self.suspects.remove(key);
+        self.last_new = Some(now);
+        let record = Arc::new(record);
+        self.told.push_back(Sighting::Seen { record: record.clone(), reach: reach.clone() });
+        self.replay.resolved.insert(key.clone());
+        self.known.insert(key.clone(), Known { record, reach, fullname: fullname.into(), lost: None });
+    }
+
+    fn refuse(&mut self, key: &Key, refused: Refused) {
+        let new = self.refused.len() < limits::VIEW_NODES && self.refused.insert(key.clone(), refused.0).is_none();
+        if new {
+            self.told.push_back(Sighting::Dropped(refused.0));
+        }
+        if self.known.remove(key).is_some_and(|known| known.lost.is_none()) {
+            self.checks.remove(key);
+            self.suspects.remove(key);
+            self.told.push_back(Sighting::Gone { key: key.clone(), reason: Reason::Refused });
+        }
+    }
+
+    /// The daemon dropped an instance.
+    pub fn removed(&mut self, now: Instant, key: &Key) {
+        self.refused.remove(key);
+        self.checks.remove(key);
+        let Some(known) = self.known.get_mut(key) else { return };
+        known.lost = Some(now);
+        self.suspects.insert(key.clone(), self.browses);
+        self.heal = Some((now + HEAL.0, HEAL.0));
+    }
+
+    /// The wall clock was set, or the host slept.
+    pub fn jumped(&mut self, now: Instant) {
+        self.jumped = Some(now);
+    }
+
+    /// A lookup begins.
+    pub fn ask(&mut self, now: Instant, question: Question) {
+        self.asked.push(Asked { question, at: now });
+    }
+
+    /// Tells all that is known to a registry that has not heard it.
+    pub fn retell(&mut self, now: Instant) {
+        for known in self.known.values().filter(|known| known.lost.is_none()) {
+            self.last_heard = Some(now);
+            let (record, reach) = (known.record.clone(), known.reach.clone());
+            self.told.push_back(Sighting::Seen { record, reach });
+        }
+    }
+
+    /// What to verify to check a node, and for how long: 15 % of its lease, 1.2 to 5 s. `None` if
+    /// a check runs. `Err` if the daemon does not have it, so that only a browse can tell.
+    pub fn check(&self, key: &Key) -> Result<Option<(String, Duration)>, ()> {
+        let known = self.known.get(key).filter(|known| known.lost.is_none()).ok_or(())?;
+        if self.checks.contains_key(key) {
+            return Ok(None);
+        }
+        let window = Duration::from_millis(u64::from(known.record.lease) * 150);
+        let window = window.clamp(Duration::from_millis(1_200), Duration::from_secs(5));
+        Ok(Some((known.fullname.to_string(), window)))
+    }
+
+    /// The daemon verifies: unless it removes the node within the window, the node has answered.
+    pub fn checking(&mut self, key: Key, started: Time, until: Instant) {
+        self.checks.insert(key, Check { started, until: until + ANSWERED });
+    }
+
+    /// Tells what has settled and who has answered by `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let answered: Vec<Key> = self.checks.iter().filter(|(_, c)| now >= c.until).map(|(k, _)| k.clone()).collect();
+        for key in answered {
+            if let Some(check) = self.checks.remove(&key) {
+                self.told.push_back(Sighting::Alive { keys: vec![key], at: check.started });
+            }
+        }
+        let asked = std::mem::take(&mut self.asked);
+        let (settled, open) = asked.into_iter().partition(|asked| now >= self.settles_at(asked));
+        self.asked = open;
+        let settled: Vec<Asked> = settled;
+        self.told.extend(settled.into_iter().map(|asked| Sighting::Settled(asked.question)));
+    }
+
+    /// A browse is begun for the lost ones, too.
+    pub fn healing(&mut self, now: Instant) {
+        self.known.retain(|_, known| known.lost.is_none_or(|at| now < at + FORGET));
+        let lost = self.known.values().any(|known| known.lost.is_some());
+        self.heal = match self.heal {
+            Some((at, pause)) if lost && now >= at => {
+                let pause = (pause * 2).min(HEAL.1);
+                Some((now + pause, pause))
+            }
+            heal => heal.filter(|_| lost),
+        };
+    }
+
+    /// When something is due next.
+    pub fn next_due(&self) -> Option<Instant> {
+        let asked = self.asked.iter().map(|asked| self.settles_at(asked));
+        let checks = self.checks.values().map(|check| check.until);
+        asked.chain(checks).chain(self.heal.map(|(at, _)| at)).min()
+    }
+
+    fn settles_at(&self, asked: &Asked) -> Instant {
+        let since = |at: Option<Instant>| at.filter(|at| *at >= asked.at);
+        match (since(self.last_new), since(self.last_heard)) {
+            (Some(new), _) => new + SETTLED,
+            (None, Some(_)) => asked.at + SETTLED,
+            (None, None) => asked.at + SILENT,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "hearing_tests.rs"]
+mod tests;
