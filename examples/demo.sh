@@ -21,7 +21,9 @@ finish() {
 trap finish EXIT
 trap 'exit 1' HUP INT TERM
 
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
+step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 fail() {
     echo "demo: $*; the watcher has seen:" >&2
     cat "$events" >&2

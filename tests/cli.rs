@@ -3,10 +3,11 @@
 
 mod lab;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use lab::process::Finished;
 use lab::Process;
 use mdns_registry::Service;
 use nix::sys::signal::Signal;
@@ -40,8 +41,8 @@ impl Tool {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+    fn run(&self, arguments: &[&str]) -> Finished {
+        self.start(arguments).finish(PATIENCE)
     }
 
     fn start(&self, arguments: &[&str]) -> Process {
@@ -63,9 +64,8 @@ impl Tool {
     }
 
     fn get(&self, name: &str) -> Vec<Service> {
-        let output = self.run(&["get", name, "--json"]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| Service::from_json(line).unwrap()).collect()
+        let got = self.run(&["get", name, "--json"]).success();
+        got.lines().map(|line| Service::from_json(line).unwrap()).collect()
     }
 }
 
@@ -83,16 +83,12 @@ fn end(process: &mut Process, signal: Signal) -> Option<i32> {
     process.wait(PATIENCE).code()
 }
 
-/// The one line on standard error, with the exit status before it.
-fn refusal(output: &Output) -> (i32, String) {
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
+/// The exit status and the one line on standard error.
+fn refusal(finished: &Finished) -> (i32, &str) {
+    let said = &finished.stderr;
     assert_eq!(said.lines().count(), 1, "{said:?}");
     assert!(said.starts_with("mdns-registry: "), "{said:?}");
-    (output.status.code().unwrap(), said)
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+    (finished.status.code().unwrap(), said)
 }
 
 #[test]
@@ -105,9 +101,9 @@ fn what_one_process_registers_others_list_get_and_watch() {
     let created = event(&mut watch);
     assert_eq!((&created["action"], &created["reason"]), (&"create".into(), &"announced".into()), "{created}");
     assert_eq!(created["service"]["nodes"][0]["id"], "g-1");
-    assert_eq!(text(&tool.run(&["list"]).stdout), "greeter\n");
-    let got = tool.run(&["get", "greeter"]);
-    assert_eq!(text(&got.stdout), "greeter  1.2.0\n  node      g-1  127.0.0.1:9090  zone=a\n");
+    assert_eq!(tool.run(&["list"]).success(), "greeter\n");
+    let got = tool.run(&["get", "greeter"]).success();
+    assert_eq!(got, "greeter  1.2.0\n  node      g-1  127.0.0.1:9090  zone=a\n");
 
     assert_eq!(end(&mut register, Signal::SIGTERM), Some(0));
     let deleted = event(&mut watch);
@@ -142,8 +138,8 @@ fn json_is_one_object_a_line_with_every_key_in_order() {
         format!(r#"{{"name":"greeter","version":"{version}","metadata":{{}},"endpoints":[],{nodes}}}"#)
     };
     let [first, second] = [service("1", &node("g-1", 9090)), service("2", &node("g-2", 9091))];
-    assert_eq!(text(&tool.run(&["list", "--json"]).stdout), service("", r#""nodes":[]"#) + "\n");
-    assert_eq!(text(&tool.run(&["get", "greeter", "--json"]).stdout), format!("{first}\n{second}\n"));
+    assert_eq!(tool.run(&["list", "--json"]).success(), service("", r#""nodes":[]"#) + "\n");
+    assert_eq!(tool.run(&["get", "greeter", "--json"]).success(), format!("{first}\n{second}\n"));
 
     let mut watch = tool.start(&["watch", "greeter", "--json"]);
     let mut told: Vec<String> = (0..3).map(|_| line(&mut watch)).collect();
@@ -192,7 +188,7 @@ fn a_node_is_registered_while_its_program_runs_and_the_status_is_the_programs() 
     let tool = Tool { port: 20_006 };
     let mut watch = tool.watch();
     let output = tool.run(&["register", "job", "127.0.0.1:9", "--", "sh", "-c", "echo working; exit 7"]);
-    assert_eq!((output.status.code(), text(&output.stdout)), (Some(7), "working\n"));
+    assert_eq!((output.status.code(), &*output.stdout), (Some(7), "working\n"));
     assert_eq!(event(&mut watch)["action"], "create");
     assert_eq!(event(&mut watch)["reason"], "goodbye");
 }
@@ -214,11 +210,12 @@ fn a_signal_withdraws_the_node_and_then_reaches_the_program() {
 fn a_name_nobody_has_is_exit_status_1_within_the_timeout() {
     let tool = Tool { port: 20_008 };
     let begun = Instant::now();
-    let (code, said) = refusal(&tool.run(&["get", "nobody", "--timeout", "500ms"]));
-    assert_eq!((code, &*said), (1, "mdns-registry: no node of service \"nobody\" was found\n"));
+    let finished = tool.run(&["get", "nobody", "--timeout", "500ms"]);
+    let (code, said) = refusal(&finished);
+    assert_eq!((code, said), (1, "mdns-registry: no node of service \"nobody\" was found\n"));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     let listed = tool.run(&["list"]);
-    assert_eq!((listed.status.code(), text(&listed.stdout)), (Some(0), ""));
+    assert_eq!((listed.status.code(), &*listed.stdout), (Some(0), ""));
 }
 
 #[test]
@@ -237,7 +234,8 @@ fn what_cannot_be_is_exit_status_2_with_one_line_that_names_it() {
         (&["register", "greeter", ":1", "--id", ""], "nodes[0].id"),
         (&["register", "greeter", ":1", "--meta", "x"], "KEY=VALUE"),
     ] {
-        let (code, said) = refusal(&tool.run(arguments));
+        let finished = tool.run(arguments);
+        let (code, said) = refusal(&finished);
         assert_eq!(code, 2, "{arguments:?}: {said}");
         assert!(said.contains(named), "{arguments:?}: {said}");
     }
@@ -246,6 +244,7 @@ fn what_cannot_be_is_exit_status_2_with_one_line_that_names_it() {
 #[test]
 fn a_bad_descriptor_is_refused_by_field_and_nothing_is_registered() {
     let tool = Tool { port: 20_010 };
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("descriptor.json");
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(2 << 20)).into_bytes();
     for (descriptor, named) in [
         (&br#"{"name":"greeter","colour":1}"#[..], "colour"),
@@ -255,17 +254,13 @@ fn a_bad_descriptor_is_refused_by_field_and_nothing_is_registered() {
         (b"{", "line 1"),
         (&large, "1048576"),
     ] {
-        let mut command = tool.command(&["register", "--file", "-"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // The tool stops reading at the limit, and the pipe breaks.
-        let _ = stdin.write_all(descriptor);
-        drop(stdin);
-        let (code, said) = refusal(&child.wait_with_output().unwrap());
+        std::fs::write(&file, descriptor).unwrap();
+        let finished = tool.run(&["register", "--file", file.to_str().unwrap()]);
+        let (code, said) = refusal(&finished);
         assert_eq!(code, 2, "{said}");
         assert!(said.contains(named), "{named}: {said}");
     }
-    assert_eq!(text(&tool.run(&["list"]).stdout), "");
+    assert_eq!(tool.run(&["list"]).success(), "");
 }
 
 #[test]
@@ -275,11 +270,12 @@ fn a_file_or_program_that_is_not_there_is_exit_status_3() {
         &["register", "--file", "no/such/file.json"] as &[&str],
         &["register", "greeter", ":9090", "--", "no/such/program"],
     ] {
-        let (code, said) = refusal(&tool.run(arguments));
+        let finished = tool.run(arguments);
+        let (code, said) = refusal(&finished);
         assert_eq!(code, 3, "{said}");
         assert!(said.contains("no/such/"), "{said}");
     }
-    assert_eq!(text(&tool.run(&["list"]).stdout), "");
+    assert_eq!(tool.run(&["list"]).success(), "");
 }
 
 #[test]
@@ -287,34 +283,37 @@ fn flags_stand_over_the_environment() {
     let tool = Tool { port: 20_012 };
     let environment = |options: &str, arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mdns-registry"));
-        command.env("MDNS_REGISTRY_OPTIONS", options).args(arguments).output().unwrap()
+        command.env("MDNS_REGISTRY_OPTIONS", options).args(arguments);
+        Process::start(options, command).finish(PATIENCE)
     };
     let wrong = r#"{"addrs":["nosuch0"],"port":20012}"#;
-    let (code, said) = refusal(&environment(wrong, &["list"]));
+    let finished = environment(wrong, &["list"]);
+    let (code, said) = refusal(&finished);
     assert!(code == 2 && said.contains("nosuch0"), "{said}");
     let _register = tool.register(&["greeter", "127.0.0.1:9090"]);
-    assert_eq!(text(&environment(wrong, &["list", "--addrs", "lo"]).stdout), "greeter\n");
-    let (code, said) = refusal(&environment("{]", &["list"]));
+    assert_eq!(environment(wrong, &["list", "--addrs", "lo"]).success(), "greeter\n");
+    let finished = environment("{]", &["list"]);
+    let (code, said) = refusal(&finished);
     assert!(code == 2 && said.contains("not JSON"), "{said}");
 }
 
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let tool = Tool { port: 20_013 };
-    let mut command = tool.command(&["watch", "--json"]);
-    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut first = String::new();
-    BufReader::new(watch.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    assert_eq!(first, "{\"type\":\"synced\"}\n");
+    let watch = tool.command(&["watch", "--json"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"{ "$@"; echo $? >&2; } | head -n 1"#, "sh"]).arg(watch.get_program()).args(watch.get_args());
+    shell.envs(watch.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let mut reader = Process::start("watch | head", shell);
+    assert_eq!(line(&mut reader), r#"{"type":"synced"}"#);
     let _register = tool.register(&["greeter", "127.0.0.1:9090"]);
-    let ended = watch.wait_with_output().unwrap();
-    assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(0), ""));
+    assert_eq!(reader.finish(PATIENCE).stderr, "0\n");
 }
 
 #[test]
 fn help_names_the_commands_that_exist_and_no_other() {
-    let help = Command::new(env!("CARGO_BIN_EXE_mdns-registry")).arg("--help").output().unwrap();
-    let commands = text(&help.stdout).split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let help = Tool { port: 20_014 }.run(&["--help"]).success();
+    let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     let names: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!((help.status.code(), names), (Some(0), vec!["list", "get", "register", "watch"]));
+    assert_eq!(names, ["list", "get", "register", "watch"]);
 }
