@@ -132,7 +132,7 @@ fn declared() -> Vec<Declared> {
         if declaration.starts_with("typedef") || declaration.starts_with('#') {
             continue;
         }
-        let (returns, name) = head.rsplit_once(|c: char| c == ' ' || c == '*').expect("a type and a name");
+        let (returns, name) = head.rsplit_once([' ', '*']).expect("a type and a name");
         let parameters = parameters.trim_end_matches(')').split(',').map(|p| p.trim().to_owned());
         functions.push(Declared {
             comment: comment.into(),

@@ -176,10 +176,19 @@ mod tests {
 
     #[test]
     fn an_output_is_emptied_first_and_left_empty_on_failure() {
-        let mut out = 7_i32;
-        let place = Out::new("out", &mut out, 0);
-        assert_eq!(status(std::ptr::null_mut(), || Err(Error::Forked)), Status::FORKED.code());
-        drop(place);
-        assert_eq!(out, 0);
+        let mut value = 7_i32;
+        let out = Out::new("out", &mut value, 0);
+        let code = status(std::ptr::null_mut(), || {
+            out.required()?;
+            Err(Error::Forked)
+        });
+        assert_eq!((code, value), (Status::FORKED.code(), 0));
+    }
+
+    #[test]
+    fn a_null_output_is_refused_by_name_and_never_written() {
+        let out = Out::new("out", std::ptr::null_mut(), 1_i32);
+        out.put(2);
+        assert_eq!(out.required().err(), Some(Error::Null { argument: "out" }));
     }
 }
