@@ -32,7 +32,7 @@ static void work(void) {
 }
 
 int main(int argc, char **argv) {
-  int rounds = argument(argc, argv, 50), i;
+  int rounds = argument(argc, argv, 30), i;
   struct sink *sinks = (struct sink *)calloc((size_t)rounds + 4, sizeof *sinks);
   CHECK(sinks != NULL);
   work();

@@ -73,7 +73,7 @@ static void *user(void *argument) {
 }
 
 int main(int argc, char **argv) {
-  int rounds = argument(argc, argv, 300), round, i;
+  int rounds = argument(argc, argv, 100), round, i;
   mdnsreg_registry *stays = open_registry();
   CHECK(pthread_barrier_init(&gate, NULL, THREADS) == 0);
   for (round = 1; round <= rounds; round++) {
