@@ -24,6 +24,9 @@ const JUMP: Duration = Duration::from_secs(3);
 const HEAL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 /// A lost node is forgotten when its PTR record must have ended too.
 const FORGET: Duration = Duration::from_secs(4_500);
+/// A TXT record that was lost is not asked for by the daemon, nor sent to it while it has the PTR
+/// record. After the first pause the cache is dropped and filled anew, after twice that again, ….
+const BARE: (Duration, u32) = (Duration::from_secs(1), 5);
 /// How long after its window a check counts as answered.
 const ANSWERED: Duration = Duration::from_millis(100);
 
@@ -46,7 +49,8 @@ struct Asked {
 #[derive(Debug)]
 struct Check {
     started: Time,
-    until: Instant,
+    /// The end of its window; `None` when it is over.
+    until: Option<Instant>,
 }
 
 /// What one browse has replayed.
@@ -64,6 +68,8 @@ struct Replay {
 pub(super) struct Hearing {
     known: HashMap<Key, Known>,
     refused: HashMap<Key, &'static str>,
+    /// Without a TXT record: since when, and how often the cache was dropped for it.
+    bare: HashMap<Key, (Instant, u32)>,
     asked: Vec<Asked>,
     checks: HashMap<Key, Check>,
     /// Removed by the daemon; the first browse with a higher number says why.
@@ -114,7 +120,36 @@ impl Hearing {
 
     /// Whether something can only be known by another browse.
     pub fn wants_browse(&self, now: Instant) -> bool {
-        self.suspects.values().any(|begun| *begun == self.browses) || self.heal.is_some_and(|(at, _)| now >= at)
+        let suspects = self.suspects.values().any(|begun| *begun == self.browses);
+        suspects || self.heal.is_some_and(|(at, _)| now >= at) || self.wants_refetch(now)
+    }
+
+    /// Whether the daemon's cache has to be dropped for a TXT record to come.
+    pub fn wants_refetch(&self, now: Instant) -> bool {
+        self.bare_until().is_some_and(|until| now >= until)
+    }
+
+    fn bare_until(&self) -> Option<Instant> {
+        let open = self.bare.values().filter(|(_, tries)| *tries < BARE.1);
+        open.map(|(since, tries)| *since + BARE.0 * 2u32.pow(*tries)).min()
+    }
+
+    /// The daemon's cache is dropped: what it does not find again is lost.
+    pub fn refetching(&mut self, now: Instant) {
+        self.bare.values_mut().for_each(|(since, tries)| (*since, *tries) = (now, *tries + 1));
+        self.known.values_mut().for_each(|known| known.lost = known.lost.or(Some(now)));
+        self.checks.clear();
+        self.suspects.clear();
+        self.heal = Some((now + HEAL.0, HEAL.0));
+    }
+
+    /// The daemon has an instance without its TXT record.
+    pub fn bare(&mut self, now: Instant, key: Key) {
+        self.last_heard = Some(now);
+        let known = self.known.get(&key).is_some_and(|known| known.lost.is_none());
+        if !known && self.bare.len() < limits::VIEW_NODES {
+            self.bare.entry(key).or_insert((now, 0));
+        }
     }
 
     /// Whether the next start says why nodes were removed.
@@ -178,6 +213,7 @@ impl Hearing {
     /// The daemon has all records of an instance.
     pub fn resolved(&mut self, now: Instant, key: &Key, fullname: &str, heard: Result<(Record, Vec<Reach>), Refused>) {
         self.last_heard = Some(now);
+        self.bare.remove(key);
         let (record, reach) = match heard {
             Ok(heard) => heard,
             Err(refused) => return self.refuse(key, refused),
@@ -217,6 +253,7 @@ impl Hearing {
     /// The daemon dropped an instance.
     pub fn removed(&mut self, now: Instant, key: &Key) {
         self.refused.remove(key);
+        self.bare.remove(key);
         self.checks.remove(key);
         let Some(known) = self.known.get_mut(key) else { return };
         known.lost = Some(now);
@@ -257,22 +294,31 @@ impl Hearing {
 
     /// The daemon verifies: unless it removes the node within the window, the node has answered.
     pub fn checking(&mut self, key: Key, started: Time, until: Instant) {
-        self.checks.insert(key, Check { started, until: until + ANSWERED });
+        self.checks.insert(key, Check { started, until: Some(until + ANSWERED) });
     }
 
-    /// Tells what has settled and who has answered by `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let answered: Vec<Key> = self.checks.iter().filter(|(_, c)| now >= c.until).map(|(k, _)| k.clone()).collect();
-        for key in answered {
+    /// Tells what has settled by `now`; gives the checks whose window is over.
+    #[must_use]
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Key> {
+        let asked = std::mem::take(&mut self.asked);
+        let (settled, open): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(|a| now >= self.settles_at(a));
+        self.asked = open;
+        self.told.extend(settled.into_iter().map(|asked| Sighting::Settled(asked.question)));
+        let over = self.checks.iter_mut().filter(|(_, check)| check.until.is_some_and(|until| now >= until));
+        over.map(|(key, check)| {
+            check.until = None;
+            key.clone()
+        })
+        .collect()
+    }
+
+    /// The daemon has removed none of these that it still knew of: the others have answered.
+    pub fn answered(&mut self, keys: Vec<Key>) {
+        for key in keys {
             if let Some(check) = self.checks.remove(&key) {
                 self.told.push_back(Sighting::Alive { keys: vec![key], at: check.started });
             }
         }
-        let asked = std::mem::take(&mut self.asked);
-        let (settled, open) = asked.into_iter().partition(|asked| now >= self.settles_at(asked));
-        self.asked = open;
-        let settled: Vec<Asked> = settled;
-        self.told.extend(settled.into_iter().map(|asked| Sighting::Settled(asked.question)));
     }
 
     /// A browse is begun for the lost ones, too.
@@ -291,8 +337,8 @@ impl Hearing {
     /// When something is due next.
     pub fn next_due(&self) -> Option<Instant> {
         let asked = self.asked.iter().map(|asked| self.settles_at(asked));
-        let checks = self.checks.values().map(|check| check.until);
-        asked.chain(checks).chain(self.heal.map(|(at, _)| at)).min()
+        let checks = self.checks.values().filter_map(|check| check.until);
+        asked.chain(checks).chain(self.heal.map(|(at, _)| at)).chain(self.bare_until()).min()
     }
 
     fn settles_at(&self, asked: &Asked) -> Instant {
