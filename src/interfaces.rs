@@ -24,7 +24,10 @@ pub fn list() -> Result<Vec<Interface>> {
             continue;
         };
         let loopback = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
-        let usable = loopback || entry.flags.contains(InterfaceFlags::IFF_MULTICAST);
+        // A cable is plugged in, and it is no tunnel: what mDNS can be spoken on.
+        let wanted = InterfaceFlags::IFF_MULTICAST | InterfaceFlags::IFF_RUNNING;
+        let tunnel = entry.flags.contains(InterfaceFlags::IFF_POINTOPOINT);
+        let usable = loopback || (entry.flags.contains(wanted) && !tunnel);
         let name = Arc::from(entry.interface_name.as_str());
         let new = Interface { name, addrs: Vec::new(), loopback, usable };
         let interface = found.entry(entry.interface_name).or_insert(new);
