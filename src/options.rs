@@ -111,9 +111,14 @@ impl Options {
 
     /// The defaults of the default registry and the command line: [`ENVIRONMENT`] where it is set.
     pub fn from_environment() -> Result<Options> {
+        Options::default().with_environment()
+    }
+
+    /// These options with those of [`ENVIRONMENT`] laid over them.
+    pub fn with_environment(self) -> Result<Options> {
         match std::env::var(ENVIRONMENT) {
-            Ok(text) => Options::from_json(&text),
-            Err(std::env::VarError::NotPresent) => Ok(Options::default()),
+            Ok(text) => self.changed(&text),
+            Err(std::env::VarError::NotPresent) => Ok(self),
             Err(error) => Err(option(ENVIRONMENT, error.to_string())),
         }
     }
