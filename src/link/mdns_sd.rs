@@ -23,6 +23,7 @@
 
 mod convert;
 mod hearing;
+mod one_shot;
 mod outbox;
 mod subnets;
 mod talk;
@@ -72,7 +73,7 @@ pub fn open(port: u16) -> Result<Opened> {
     let (submit, submitted) = flume::unbounded();
     let (sightings, heard) = mpsc::channel(SIGHTINGS);
     let counters = Arc::new(Counters::default());
-    let worker = Worker::new(daemon, ended, submitted, sightings, enabled, counters.clone());
+    let worker = Worker::new(daemon, ended, submitted, sightings, enabled, counters.clone(), port);
     let thread = std::thread::Builder::new().name("mdnsreg-mdns-sd".into());
     thread.spawn(move || worker.run()).map_err(|error| failed("starting a thread", &error))?;
     Ok((Box::new(MdnsSd { submit: Some(submit), counters }), heard))
@@ -155,6 +156,7 @@ struct Counters {
     broken: AtomicU64,
     tried_again: AtomicU64,
     resolved: AtomicU64,
+    answered: AtomicU64,
     removed: AtomicU64,
     told: AtomicU64,
     daemon: Mutex<Metrics>,
@@ -175,6 +177,7 @@ impl Counters {
             ("subscriptions-broken", &self.broken),
             ("tried-again", &self.tried_again),
             ("resolved", &self.resolved),
+            ("answered-directly", &self.answered),
             ("removed", &self.removed),
             ("told", &self.told),
         ];

@@ -11,7 +11,7 @@ use crate::record::{Key, Reach, Record};
 use crate::wire::dnssd::{self, SERVICE_TYPE};
 
 /// More addresses of one host than this are not looked at.
-const ADDRESSES: usize = 32;
+pub(super) const ADDRESSES: usize = 32;
 
 /// The record as the daemon takes it; `None` if it would not.
 pub(super) fn service_info(record: &Record, plan: &Plan) -> Option<ServiceInfo> {

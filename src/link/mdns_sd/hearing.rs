@@ -41,6 +41,14 @@ struct Known {
     fullname: Box<str>,
     /// The daemon dropped it, which is not yet to say that it is gone.
     lost: Option<Instant>,
+    /// Heard from its owner in answer to a one-shot question; the daemon does not have it yet.
+    direct: bool,
+}
+
+impl Known {
+    fn is_newer_than(&self, record: &Record) -> bool {
+        self.record.owner == record.owner && record.revision < self.record.revision
+    }
 }
 
 #[derive(Debug)]
@@ -225,23 +233,58 @@ impl Hearing {
             Err(refused) => return self.refuse(key, refused),
         };
         self.refused.remove(key);
-        match self.known.get(key) {
+        let full = self.known.len() >= limits::VIEW_NODES;
+        match self.known.get_mut(key) {
             Some(known) if known.lost.is_none() => {
                 self.replay.resolved.insert(key.clone());
-                let stale = known.record.owner == record.owner && record.revision < known.record.revision;
-                if stale || (*known.record == record && known.reach == reach) {
+                if known.is_newer_than(&record) {
+                    return;
+                }
+                known.direct = false;
+                if *known.record == record && known.reach == reach {
                     return;
                 }
             }
-            None if self.known.len() >= limits::VIEW_NODES => return self.refuse(key, Refused("link-full")),
+            None if full => return self.refuse(key, Refused("link-full")),
             _ => {}
         }
-        self.suspects.remove(key);
         self.last_new = Some(now);
+        self.replay.resolved.insert(key.clone());
+        self.learn(key, fullname, record, reach, false);
+    }
+
+    /// An owner answered a one-shot question. The daemon does not have the answer; what it has of
+    /// this node, if it is no older, stays with it.
+    pub fn answered_directly(
+        &mut self,
+        now: Instant,
+        key: &Key,
+        fullname: &str,
+        heard: Result<(Record, Vec<Reach>), Refused>,
+    ) {
+        self.last_heard = Some(now);
+        let known = self.known.get(key).filter(|known| known.lost.is_none());
+        let (record, reach) = match heard {
+            Ok(heard) => heard,
+            Err(refused) if known.is_none() => return self.refuse(key, refused),
+            Err(_) => return,
+        };
+        match known {
+            Some(known) if known.is_newer_than(&record) => return,
+            Some(known) if *known.record == record && !known.direct => return,
+            Some(known) if *known.record == record => {}
+            None if self.known.len() >= limits::VIEW_NODES => return self.refuse(key, Refused("link-full")),
+            _ => self.last_new = Some(now),
+        }
+        self.refused.remove(key);
+        self.learn(key, fullname, record, reach, true);
+    }
+
+    fn learn(&mut self, key: &Key, fullname: &str, record: Record, reach: Vec<Reach>, direct: bool) {
+        self.suspects.remove(key);
         let record = Arc::new(record);
         self.told.push_back(Sighting::Seen { record: record.clone(), reach: reach.clone() });
-        self.replay.resolved.insert(key.clone());
-        self.known.insert(key.clone(), Known { record, reach, fullname: fullname.into(), lost: None });
+        self.known.insert(key.clone(), Known { record, reach, fullname: fullname.into(), lost: None, direct });
     }
 
     fn refuse(&mut self, key: &Key, refused: Refused) {
@@ -289,7 +332,7 @@ impl Hearing {
     /// What to verify to check a node, and for how long: 15 % of its lease, 1.2 to 5 s. `None` if
     /// a check runs. `Err` if the daemon does not have it, so that only a browse can tell.
     pub fn check(&self, key: &Key) -> Result<Option<(String, Duration)>, ()> {
-        let known = self.known.get(key).filter(|known| known.lost.is_none()).ok_or(())?;
+        let known = self.known.get(key).filter(|known| known.lost.is_none() && !known.direct).ok_or(())?;
         if self.checks.contains_key(key) {
             return Ok(None);
         }

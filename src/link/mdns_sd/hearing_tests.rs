@@ -241,3 +241,23 @@ fn the_cache_is_dropped_for_a_txt_record_that_does_not_come() {
     assert_eq!(ear.told(), ["seen other 1", "seen k 1"]);
     assert!(!ear.hearing.wants_refetch(ear.at(9_000)));
 }
+
+#[test]
+fn an_answer_of_the_owner_is_told_until_the_daemon_has_the_node_too() {
+    let mut ear = Ear::new();
+    let answer = |ear: &mut Ear, ms, revision| {
+        let heard = (record("k", revision), reach("eth0"));
+        ear.hearing.answered_directly(ear.at(ms), &"k".into(), "k", Ok(heard));
+    };
+    answer(&mut ear, 10, 2);
+    answer(&mut ear, 20, 2);
+    answer(&mut ear, 30, 1);
+    assert_eq!(ear.told(), ["seen k 2", "seen k 2"]);
+    assert!(ear.hearing.check(&"k".into()).is_err(), "the daemon cannot verify what it does not have");
+    ear.resolved(1_000, "k", 2, "eth0");
+    answer(&mut ear, 1_010, 2);
+    assert!(ear.told().is_empty());
+    assert!(ear.hearing.check(&"k".into()).is_ok());
+    answer(&mut ear, 1_020, 3);
+    assert_eq!(ear.told(), ["seen k 3"]);
+}

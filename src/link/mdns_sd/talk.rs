@@ -1,12 +1,13 @@
 //! What is said to the daemon, and what it says.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use mdns_sd::{ResolvedService, ServiceEvent};
 
 use super::convert::{key_of, reach_of, service_info, string_of};
 use super::count;
+use super::one_shot::OneShot;
 use super::worker::{Published, Subscription, Worker};
 use crate::clock;
 use crate::record::{Key, Owner, Reach, Record};
@@ -77,9 +78,16 @@ impl Worker {
         if self.subscriptions.len() == 1 {
             self.hearing.read(number, broken);
         }
+        self.one_shot = Some(self.ask_directly(now));
         self.last_browse = Some(now);
         self.wants_browse = false;
         self.hearing.healing(now);
+    }
+
+    fn ask_directly(&self, now: Instant) -> OneShot {
+        let enabled = self.enabled.read().unwrap_or_else(PoisonError::into_inner);
+        let spoken_on = self.interfaces.iter().filter(|interface| enabled.contains(&interface.name));
+        OneShot::ask(now, spoken_on, self.port)
     }
 
     /// The daemon let go of the subscription: for the next one, or because it was full.
@@ -128,6 +136,18 @@ impl Worker {
                 self.republish(published.owner.clone(), published.record.clone());
             }
         }
+    }
+
+    /// What owners answered to the one-shot question.
+    pub fn hear_one_shot(&mut self, now: Instant) {
+        let Some(mut one_shot) = self.one_shot.take() else { return };
+        if !self.hearing.is_full() {
+            for answer in one_shot.answers() {
+                count(&self.counters.answered);
+                self.hearing.answered_directly(now, &answer.key, &answer.fullname, answer.heard);
+            }
+        }
+        self.one_shot = Some(one_shot).filter(|one_shot| !one_shot.is_over(now));
     }
 
     fn hear_service(&mut self, now: Instant, service: &ResolvedService) {

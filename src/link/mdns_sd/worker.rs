@@ -9,6 +9,7 @@ use mdns_sd::{DaemonEvent, DaemonStatus, Error as DaemonError, IfKind, Metrics, 
 use tokio::sync::{mpsc, oneshot};
 
 use super::hearing::Hearing;
+use super::one_shot::{self, OneShot};
 use super::outbox::{Action, Done, Outbox};
 use super::{count, subnets, Counters, Daemon, Submitted};
 use crate::interfaces;
@@ -90,6 +91,9 @@ pub(super) struct Worker {
     pub turns: VecDeque<(mdns_sd::Receiver<DaemonStatus>, Turn)>,
     /// Checks to conclude when every event before now has been read.
     pub answered: Vec<Key>,
+    /// The question asked beside the latest browse.
+    pub one_shot: Option<OneShot>,
+    pub port: u16,
     pub metrics: Option<mdns_sd::Receiver<Metrics>>,
     pub next_poll: Instant,
     pub clocks: (Instant, SystemTime),
@@ -105,6 +109,7 @@ impl Worker {
         sightings: mpsc::Sender<Sighting>,
         enabled: Arc<RwLock<BTreeSet<Arc<str>>>>,
         counters: Arc<Counters>,
+        port: u16,
     ) -> Worker {
         let now = Instant::now();
         Worker {
@@ -126,6 +131,8 @@ impl Worker {
             waiting: Vec::new(),
             turns: VecDeque::new(),
             answered: Vec::new(),
+            one_shot: None,
+            port,
             metrics: None,
             next_poll: now,
             clocks: (now, SystemTime::now()),
@@ -140,6 +147,7 @@ impl Worker {
             if now >= self.next_poll {
                 self.poll(now);
             }
+            self.hear_one_shot(now);
             self.hear_timeouts(now);
             self.send(now);
             self.browse(now);
@@ -166,6 +174,7 @@ impl Worker {
             self.hearing.next_due().map(|at| at.max(now + RETRY / 2)),
             self.outbox.next_due(now).map(|at| if self.wants_poke { now + RETRY } else { at }),
             retry.then(|| now + RETRY),
+            self.one_shot.as_ref().map(|_| now + one_shot::LOOK),
             browse,
             closing,
             self.closing.as_ref().and_then(|_| self.outbox.through_at()).filter(|at| *at > now),
