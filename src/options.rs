@@ -111,14 +111,9 @@ impl Options {
 
     /// The defaults of the default registry and the command line: [`ENVIRONMENT`] where it is set.
     pub fn from_environment() -> Result<Options> {
-        Options::default().with_environment()
-    }
-
-    /// These options with those of [`ENVIRONMENT`] laid over them.
-    pub fn with_environment(self) -> Result<Options> {
         match std::env::var(ENVIRONMENT) {
-            Ok(text) => self.changed(&text),
-            Err(std::env::VarError::NotPresent) => Ok(self),
+            Ok(text) => Options::from_json(&text),
+            Err(std::env::VarError::NotPresent) => Ok(Options::default()),
             Err(error) => Err(option(ENVIRONMENT, error.to_string())),
         }
     }

@@ -8,16 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use mdns_registry::{Options, RegisterOptions, Result, Service};
 use serde_json::{json, Map, Value};
 
-/// The tool begins to listen with each call, and who has spoken within the last second is silent at
-/// its first question (RFC 6762 §6): so long as it takes to ask and be answered again.
-const TIMEOUT: Duration = Duration::from_millis(1_300);
-
 /// A service registry with no server: register, find and watch services over multicast DNS.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    arg_required_else_help = false,
-    disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "Exit status: 0 done, 1 not found, 2 usage, 3 anything else.\n\
     The environment variable MDNS_REGISTRY_OPTIONS (JSON) sets the defaults of the options."
@@ -44,7 +38,7 @@ pub struct Shared {
     /// go-micro's domain: micro, local
     #[arg(long, global = true)]
     domain: Option<String>,
-    /// How long a lookup waits for an answer nobody has given yet, as in 250ms [default: 1300ms]
+    /// How long a lookup waits for an answer nobody has given yet, as in 250ms
     #[arg(long, global = true, value_parser = duration)]
     timeout: Option<Duration>,
     /// One JSON object a line
@@ -103,8 +97,7 @@ pub struct Register {
 impl Shared {
     /// The options in force: the flags over the environment over the defaults.
     pub fn options(&self) -> Result<Options> {
-        let defaults = Options { timeout: TIMEOUT, ..Options::default() };
-        self.over(defaults.with_environment()?)
+        self.over(Options::from_environment()?)
     }
 
     fn over(&self, defaults: Options) -> Result<Options> {

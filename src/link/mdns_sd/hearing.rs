@@ -17,9 +17,6 @@ use crate::wire::Refused;
 const SETTLED: Duration = Duration::from_millis(150);
 /// And not before so long, if nothing came at all.
 const SILENT: Duration = Duration::from_millis(250);
-/// Nor so soon after the first question of all, if nothing came that answers: who has said a record
-/// within the last second keeps silent (RFC 6762 §6), and the daemon asks again after one second.
-const AGAIN: Duration = Duration::from_millis(1_200);
 /// How long after a jump of the wall clock the daemon's removals mean nothing (it takes one for
 /// sleep, and ages its cache).
 const JUMP: Duration = Duration::from_secs(3);
@@ -86,8 +83,6 @@ pub(super) struct Hearing {
     /// Removed by the daemon; the first browse with a higher number says why.
     suspects: HashMap<Key, u64>,
     browses: u64,
-    /// When the first browse was begun.
-    asking_since: Option<Instant>,
     replay: Replay,
     jumped: Option<Instant>,
     last_heard: Option<Instant>,
@@ -116,8 +111,7 @@ impl Hearing {
     }
 
     /// A browse was begun; its number.
-    pub fn begin_browse(&mut self, now: Instant) -> u64 {
-        self.asking_since.get_or_insert(now);
+    pub fn begin_browse(&mut self) -> u64 {
         self.browses += 1;
         self.browses
     }
@@ -392,22 +386,10 @@ impl Hearing {
 
     fn settles_at(&self, asked: &Asked) -> Instant {
         let since = |at: Option<Instant>| at.filter(|at| *at >= asked.at);
-        let settled = match (since(self.last_new), since(self.last_heard)) {
+        match (since(self.last_new), since(self.last_heard)) {
             (Some(new), _) => new + SETTLED,
             (None, Some(_)) => asked.at + SETTLED,
             (None, None) => asked.at + SILENT,
-        };
-        let again = self.asking_since.map_or(settled, |since| settled.max(since + AGAIN));
-        match self.answers(&asked.question) {
-            true => settled,
-            false => again,
-        }
-    }
-
-    fn answers(&self, question: &Question) -> bool {
-        match question {
-            Question::Service(name) => self.known.values().any(|known| *known.record.service.name == **name),
-            _ => !self.known.is_empty(),
         }
     }
 }

@@ -22,7 +22,7 @@ impl Ear {
     }
 
     fn browse(&mut self) {
-        let number = self.hearing.begin_browse(self.start);
+        let number = self.hearing.begin_browse();
         self.hearing.read(number, false);
     }
 
@@ -165,28 +165,12 @@ fn a_lookup_settles_when_nothing_new_has_come_for_150_ms() {
 }
 
 #[test]
-fn silence_counts_only_when_the_first_question_has_been_asked_again() {
-    let mut ear = Ear::new();
-    ear.hearing.ask(ear.at(10), Question::Service("other".into()));
-    ear.resolved(100, "k", 1, "eth0");
-    ear.hearing.ask(ear.at(100), Question::Everything);
-    let settled = |ear: &mut Ear, ms| {
-        assert!(ear.hearing.handle_timeout(ear.at(ms)).is_empty());
-        ear.told().iter().filter(|told| *told == "settled").count()
-    };
-    assert_eq!(settled(&mut ear, 249), 0);
-    assert_eq!(settled(&mut ear, 250), 1, "there is something, which answers the question for everything");
-    assert_eq!(settled(&mut ear, 1_199), 0);
-    assert_eq!(settled(&mut ear, 1_200), 1);
-}
-
-#[test]
 fn after_a_broken_subscription_what_is_not_replayed_is_lost_but_not_gone() {
     let mut ear = Ear::new();
     ear.resolved(20, "still", 1, "eth0");
     ear.resolved(20, "missed", 1, "eth0");
     ear.told();
-    let number = ear.hearing.begin_browse(ear.start);
+    let number = ear.hearing.begin_browse();
     ear.hearing.read(number, true);
     ear.hearing.started(ear.at(30), |_| false);
     ear.resolved(30, "still", 1, "eth0");

@@ -73,7 +73,7 @@ impl Worker {
         let Some(Some(events)) = self.again(self.daemon.0.browse(SERVICE_TYPE)) else { return };
         count(&self.counters.browsed);
         let broken = self.subscriptions.is_empty() && self.last_browse.is_some();
-        let number = self.hearing.begin_browse(now);
+        let number = self.hearing.begin_browse();
         self.subscriptions.push_back(Subscription { number, broken, events });
         if self.subscriptions.len() == 1 {
             self.hearing.read(number, broken);
