@@ -9,6 +9,12 @@ struct Ear {
     start: Instant,
 }
 
+fn instance(key: &str, revision: u64, interface: &str) -> (Record, Vec<Reach>) {
+    let (service, node) = (Arc::new(Service::default()), Node::default());
+    let record = Record { key: key.into(), owner: "o".into(), revision, lease: 10, service, node };
+    (record, vec![Reach { ip: [10, 0, 0, 1].into(), interface: interface.into() }])
+}
+
 impl Ear {
     fn new() -> Ear {
         let mut ear = Ear { hearing: Hearing::default(), start: Instant::now() };
@@ -35,10 +41,7 @@ impl Ear {
     }
 
     fn resolved(&mut self, ms: u32, key: &str, revision: u64, interface: &str) {
-        let (service, node) = (Arc::new(Service::default()), Node::default());
-        let record = Record { key: key.into(), owner: "o".into(), revision, lease: 10, service, node };
-        let reach = vec![Reach { ip: [10, 0, 0, 1].into(), interface: interface.into() }];
-        self.hearing.resolved(self.at(ms), &key.into(), key, Ok((record, reach)));
+        self.hearing.resolved(self.at(ms), &key.into(), key, Ok(instance(key, revision, interface)));
     }
 
     fn removed(&mut self, ms: u32, key: &str) {
@@ -230,8 +233,7 @@ fn the_cache_is_dropped_for_a_txt_record_that_does_not_come() {
 fn an_answer_of_the_owner_is_told_until_the_daemon_has_the_node_too() {
     let mut ear = Ear::new();
     let answer = |ear: &mut Ear, ms, revision| {
-        let heard = (record("k", revision), reach("eth0"));
-        ear.hearing.answered_directly(ear.at(ms), &"k".into(), "k", Ok(heard));
+        ear.hearing.answered_directly(ear.at(ms), &"k".into(), "k", Ok(instance("k", revision, "eth0")));
     };
     answer(&mut ear, 10, 2);
     answer(&mut ear, 20, 2);
