@@ -1,5 +1,6 @@
 //! What a host's interface carries to and from UDP port 5353, reassembled and decoded.
 
+use std::fmt;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -37,8 +38,8 @@ struct Packets {
     unwanted: AtomicBool,
 }
 
-/// One UDP datagram.
-#[derive(Clone, Debug)]
+/// One UDP datagram. `{:?}` is one line a record.
+#[derive(Clone)]
 pub struct Packet {
     /// When it was read.
     pub at: Instant,
@@ -75,6 +76,23 @@ pub struct Message {
     pub authorities: Vec<ResourceRecord<'static>>,
     /// The additional section, without OPT.
     pub additionals: Vec<ResourceRecord<'static>>,
+}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Packet { source, destination, hop_limit, payload, .. } = self;
+        write!(f, "{source} > {destination} hop limit {hop_limit}, {} bytes", payload.len())?;
+        let Some(message) = &self.message else { return write!(f, ", not DNS") };
+        writeln!(f, ", {}", if message.is_response { "response" } else { "query" })?;
+        for question in &message.questions {
+            writeln!(f, "  ? {} {:?}", question.qname, question.qtype)?;
+        }
+        for record in message.records().chain(&message.authorities) {
+            let flush = if record.cache_flush { " flush" } else { "" };
+            writeln!(f, "  {} {}{flush} {:?}", record.name, record.ttl, record.rdata)?;
+        }
+        Ok(())
+    }
 }
 
 impl Host {

@@ -140,3 +140,9 @@ pub fn eventually<T>(what: &str, limit: Duration, mut answer: impl FnMut() -> Op
         thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Waits until a record that was just registered or asked for may be said again. It is announced at once and after
+/// 1.1 s, and within a second of each multicast RFC 6762 section 6 forbids the next: a question then stays unanswered.
+pub fn may_be_said_again() {
+    thread::sleep(Duration::from_millis(2_300));
+}

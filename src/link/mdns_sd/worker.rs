@@ -355,7 +355,6 @@ impl Worker {
         let Some(interfaces) = changed else { return false };
         self.hearing.tell(Sighting::Interfaces(interfaces.clone()));
         self.interfaces = interfaces;
-        self.wants_poke = true;
         self.apply_scopes();
         true
     }

@@ -1,0 +1,290 @@
+//! The registry between hosts: what one registers the other gets back, and is told of as it changes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod lab;
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use lab::agent::Agent;
+use lab::{Host, Lab, Process};
+use nix::sys::signal::Signal;
+use serde_json::{json, Value};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_mdns-registry");
+const AGENT: &str = "an_agent_sees_what_it_registers_at_once";
+const SOON: Duration = Duration::from_secs(5);
+/// Long enough to see that nothing more comes: announcements and goodbyes are repeated within little more than 1 s.
+const QUIET: Duration = Duration::from_secs(3);
+
+#[test]
+fn an_agent_sees_what_it_registers_at_once() {
+    if lab::role::is_played(AGENT) {
+        return lab::agent::play();
+    }
+    let lab = Lab::new("agent");
+    let a = lab.host("a");
+    let mut agent = Agent::start(&a, AGENT);
+    agent.register(&greeter(4711));
+    assert_eq!(port(&agent.get("greeter")[0]), 4711);
+}
+
+fn greeter(port: u16) -> Value {
+    json!({"name": "greeter", "version": "1.0.0", "nodes": [{"id": "greeter-1", "address": "", "port": port}]})
+}
+
+fn port(service: &Value) -> u64 {
+    service["nodes"][0]["port"].as_u64().unwrap()
+}
+
+fn address(service: &Value) -> &str {
+    service["nodes"][0]["address"].as_str().unwrap()
+}
+
+/// Registers a descriptor with the tool and waits until that is done.
+fn register(host: &Host, service: &Value, more: &[&str]) -> Process {
+    let mut args = vec!["register", "--json", "--file", "-"];
+    args.extend(more);
+    let mut process = host.spawn(TOOL, args);
+    process.say(&service.to_string());
+    process.end_input();
+    process.expect_line("the service", SOON, |line| line.starts_with('{'));
+    process
+}
+
+/// A watch by the tool, past what is present.
+struct Watch(Process);
+
+impl Watch {
+    fn start(host: &Host, name: &str) -> Watch {
+        let mut watch = Watch(host.spawn(TOOL, ["watch", "--json", name]));
+        watch.expect("synced", SOON, |event| event["type"] == "synced");
+        watch
+    }
+
+    /// A watch past `synced` and what is present: one greeter, heard by IPv6 and IPv4 in either order.
+    fn of_greeter(host: &Host, on: &Host) -> Watch {
+        let mut watch = Watch(host.spawn(TOOL, ["watch", "--json", "greeter"]));
+        let (mut whole, mut synced) = (false, false);
+        watch.expect("the greeter and synced", SOON, |event| {
+            whole |= event["type"] == "service" && address(&event["service"]) == on.ipv4.to_string();
+            synced |= event["type"] == "synced";
+            whole && synced
+        });
+        watch
+    }
+
+    /// The next event; it must be the one that is wanted.
+    fn next(&mut self, what: &str, limit: Duration) -> Value {
+        self.0.expect(what, limit, |line| Some(serde_json::from_str(line).expect("JSON")))
+    }
+
+    fn expect(&mut self, what: &str, limit: Duration, mut accept: impl FnMut(&Value) -> bool) -> Value {
+        self.0.expect(what, limit, |line| Some(serde_json::from_str(line).expect("JSON")).filter(|event| accept(event)))
+    }
+
+    /// The next event must be this action for this reason, and nothing may follow it.
+    fn only(&mut self, action: &str, reason: &str, limit: Duration) -> Value {
+        let event = self.next(action, limit);
+        assert_eq!((event["action"].as_str(), event["reason"].as_str()), (Some(action), Some(reason)), "{event}");
+        self.nothing_for(QUIET);
+        event
+    }
+
+    /// Follows creates and updates, the node being heard by IPv6 and IPv4 in either order, until it is at this address
+    /// and port, and stays there.
+    fn comes_to(&mut self, what: &str, at: &str, on: u64, limit: Duration) {
+        self.expect(what, limit, |event| {
+            assert_ne!(event["action"], "delete", "{event}");
+            address(&event["service"]) == at && port(&event["service"]) == on
+        });
+        self.nothing_for(QUIET);
+    }
+
+    fn nothing_for(&mut self, time: Duration) {
+        assert_eq!(self.0.lines_for(time), Vec::<String>::new());
+    }
+}
+
+/// A value with every key, and metadata as nobody would write them but all may.
+fn elaborate(version: &str, this_host: &str) -> Value {
+    let leaf = |name: &str| json!({"name": name, "type": "string", "values": []});
+    let place = json!({"name": "place", "type": "Place", "values": [leaf("city"), leaf("Straße 7")]});
+    json!({
+        "name": "greeter", "version": version,
+        "metadata": {"Team": "Front Desk", "a=b": "=", "with space": " both ends ", "emoji": "👋🏽", "empty": ""},
+        "endpoints": [
+            {"name": "Greeter.Hello", "metadata": {"Stream": "false"},
+             "request": {"name": "HelloRequest", "type": "HelloRequest", "values": [place, leaf("name")]},
+             "response": {"name": "HelloResponse", "type": "HelloResponse", "values": [leaf("greeting")]}},
+            {"name": "Greeter.Wave", "request": null, "response": null, "metadata": {}}],
+        "nodes": [
+            {"id": "Node.With.Dots", "address": this_host, "port": 9090, "metadata": {"Zone": "Hall A=1", "🚪": "4"}},
+            {"id": "box", "address": "box.example.com", "port": 443, "metadata": {}},
+            {"id": "elsewhere", "address": "192.0.2.7", "port": 65535, "metadata": {"k": "v"}},
+            {"id": "x".repeat(200), "address": this_host, "port": 1, "metadata": {}}]})
+}
+
+#[test]
+fn another_host_gets_back_exactly_what_was_registered() {
+    let lab = Lab::new("exact");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let _one = register(&a, &elaborate("1.2.0", ""), &[]);
+    let _two = register(&a, &elaborate("2.0.0-rc.1", "0.0.0.0"), &["--ttl", "30s"]);
+    lab::may_be_said_again();
+    let found = b.run(TOOL, ["get", "greeter", "--json"], SOON).success();
+    let found: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let a_address = a.ipv4.to_string();
+    assert_eq!(found, [elaborate("1.2.0", &a_address), elaborate("2.0.0-rc.1", &a_address)]);
+    lab::may_be_said_again();
+    let names = b.run(TOOL, ["list"], SOON).success();
+    assert_eq!(names, "greeter\n");
+}
+
+#[test]
+fn hosts_see_each_other_both_ways() {
+    let lab = Lab::new("both");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let (mut on_a, mut on_b) = (Agent::start(&a, AGENT), Agent::start(&b, AGENT));
+    on_a.register(&json!({"name": "of-a", "nodes": [{"id": "1", "port": 1}]}));
+    on_b.register(&json!({"name": "of-b", "nodes": [{"id": "1", "port": 2}]}));
+    lab::may_be_said_again();
+    assert_eq!(address(&on_a.get("of-b")[0]), b.ipv4.to_string());
+    lab::may_be_said_again();
+    assert_eq!(address(&on_b.get("of-a")[0]), a.ipv4.to_string());
+    assert_eq!(on_b.get("of-nobody"), Vec::<Value>::new());
+}
+
+#[test]
+fn a_changed_port_is_one_update_and_no_delete() {
+    let lab = Lab::new("port");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut agent = Agent::start(&a, AGENT);
+    let mut watch = Watch::start(&b, "greeter");
+    agent.register(&greeter(4711));
+    let created = watch.only("create", "announced", SOON);
+    agent.register(&greeter(4712));
+    let updated = watch.only("update", "changed", SOON);
+    assert_eq!((port(&created["service"]), port(&updated["service"])), (4711, 4712));
+    assert_eq!(created["key"], updated["key"]);
+    agent.register(&greeter(4712));
+    watch.nothing_for(QUIET);
+}
+
+#[test]
+fn a_changed_version_is_a_delete_and_a_create() {
+    let lab = Lab::new("version");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut agent = Agent::start(&a, AGENT);
+    let mut watch = Watch::start(&b, "greeter");
+    agent.register(&greeter(4711));
+    watch.only("create", "announced", SOON);
+    let mut newer = greeter(4711);
+    newer["version"] = json!("2.0.0");
+    agent.register(&newer);
+    let (gone, come) = (watch.next("delete", SOON), watch.next("create", SOON));
+    assert_eq!((&gone["action"], &gone["service"]["version"]), (&json!("delete"), &json!("1.0.0")), "{gone}");
+    assert_eq!((&come["action"], &come["service"]["version"]), (&json!("create"), &json!("2.0.0")), "{come}");
+    watch.nothing_for(QUIET);
+}
+
+#[test]
+fn deregistering_is_one_delete_within_two_seconds() {
+    let lab = Lab::new("dereg");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut agent = Agent::start(&a, AGENT);
+    agent.register(&greeter(4711));
+    let mut watch = Watch::of_greeter(&b, &a);
+    agent.deregister(&json!({"name": "greeter"}));
+    watch.only("delete", "goodbye", Duration::from_secs(2));
+}
+
+#[test]
+fn the_tool_withdraws_when_it_is_asked_to_end() {
+    let lab = Lab::new("term");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut registered = register(&a, &greeter(4711), &[]);
+    let mut watch = Watch::of_greeter(&b, &a);
+    registered.signal(Signal::SIGTERM);
+    assert_eq!(registered.wait(SOON).code(), Some(0));
+    watch.only("delete", "goodbye", Duration::from_secs(2));
+}
+
+#[test]
+fn a_killed_process_is_gone_soon_after_its_lease() {
+    let lab = Lab::new("kill");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut registered = register(&a, &greeter(4711), &["--ttl", "3s"]);
+    let mut watch = Watch::of_greeter(&b, &a);
+    // While the process lives the lease is renewed, however short.
+    watch.nothing_for(Duration::from_secs(7));
+    registered.kill9();
+    let killed = Instant::now();
+    watch.only("delete", "expired", Duration::from_secs(8));
+    println!("gone {:?} after the kill", killed.elapsed().saturating_sub(QUIET));
+    assert_eq!(b.run(TOOL, ["get", "greeter"], SOON).status.code(), Some(1));
+}
+
+#[test]
+fn an_address_that_changes_reaches_other_hosts() {
+    let lab = Lab::new("moves");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut agent = Agent::start(&a, AGENT);
+    agent.register(&greeter(4711));
+    let mut watch = Watch::of_greeter(&b, &a);
+    let [_, _, subnet, _] = a.ipv4.octets();
+    let new = Ipv4Addr::new(10, 78, subnet, 77);
+    // RFC 6762 section 10.2: the flush bit spares what came less than a second ago.
+    watch.nothing_for(QUIET);
+    a.del_addr(a.ipv4, 24);
+    a.add_addr(new, 24);
+    watch.comes_to("the new address", &new.to_string(), 4711, Duration::from_secs(5));
+    let late = b.run(TOOL, ["get", "greeter", "--json"], SOON).success();
+    assert_eq!(address(&serde_json::from_str(&late).unwrap()), new.to_string());
+}
+
+#[test]
+fn an_interface_that_went_down_and_up_is_spoken_on_again() {
+    let lab = Lab::new("updown");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut agent = Agent::start(&a, AGENT);
+    agent.register(&greeter(4711));
+    let mut watch = Watch::of_greeter(&b, &a);
+    a.link_down();
+    watch.nothing_for(Duration::from_secs(4));
+    a.link_up();
+    a.await_link();
+    lab::eventually("another process on b finds it", Duration::from_secs(12), || {
+        b.run(TOOL, ["get", "greeter"], SOON).status.success().then_some(())
+    });
+    agent.register(&greeter(4712));
+    watch.comes_to("the new port at the same address", &a.ipv4.to_string(), 4712, SOON);
+}
+
+#[test]
+fn a_registry_opened_before_the_network_is_up_speaks_when_it_is() {
+    let lab = Lab::new("early");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut watch = Watch::start(&b, "greeter");
+    a.link_down();
+    let mut agent = Agent::start(&a, AGENT);
+    agent.register(&greeter(4711));
+    assert_eq!(port(&agent.get("greeter")[0]), 4711);
+    a.link_up();
+    watch.comes_to("the node", &a.ipv4.to_string(), 4711, Duration::from_secs(12));
+}
+
+#[test]
+fn a_partition_of_ten_seconds_deletes_nothing() {
+    let lab = Lab::new("part");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut agent = Agent::start(&a, AGENT);
+    agent.register(&greeter(4711));
+    let mut watch = Watch::of_greeter(&b, &a);
+    a.partition();
+    watch.nothing_for(Duration::from_secs(10));
+    a.heal();
+    agent.register(&greeter(4712));
+    watch.only("update", "changed", SOON);
+}
