@@ -137,9 +137,19 @@ fn another_host_gets_back_exactly_what_was_registered() {
     let found: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let a_address = a.ipv4.to_string();
     assert_eq!(found, [elaborate("1.2.0", &a_address), elaborate("2.0.0-rc.1", &a_address)]);
-    lab::may_be_said_again();
     let names = b.run(TOOL, ["list"], SOON).success();
     assert_eq!(names, "greeter\n");
+}
+
+#[test]
+fn the_tool_finds_what_was_registered_or_asked_for_just_now() {
+    let lab = Lab::new("now");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let _registered = register(&a, &greeter(4711), &[]);
+    for _ in 0..3 {
+        let found = b.run(TOOL, ["get", "greeter", "--json"], SOON).success();
+        assert_eq!(port(&serde_json::from_str(&found).unwrap()), 4711);
+    }
 }
 
 #[test]
