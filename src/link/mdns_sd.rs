@@ -11,9 +11,9 @@
 //!   late each time, up to 10 min; the crate itself would wait for an hour.
 //! - When it starts it joins the multicast group on every interface, and then leaves those that
 //!   are not wanted. A scope that is made narrower says no goodbye on what it leaves.
-//! - What was multicast within the last second is not repeated (RFC 6762 §6), and each publication
-//!   is multicast twice: a first lookup by a process that was not yet listening can miss what was
-//!   published less than some two seconds before. It hears of it within the next second.
+//! - What was multicast within the last second is not multicast again (RFC 6762 §6), and each
+//!   publication is multicast twice, so the crate's own query can find nothing for some two seconds
+//!   after it. A one-shot question beside it is exempt, see [`one_shot`].
 //! - A node that is published again less than 1.25 s after its goodbye waits for that long.
 //! - What is registered for "this host" or for an address of no own network is advertised to
 //!   other software with this host's addresses; our own readers get the address as registered.

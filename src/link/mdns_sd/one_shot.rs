@@ -30,6 +30,8 @@ const OPEN: Duration = Duration::from_millis(500);
 pub(super) const LOOK: Duration = Duration::from_millis(4);
 /// The largest message of multicast DNS (RFC 6762 §17).
 const MESSAGE: usize = 9_000;
+/// Every owner answers at once; the system grants less of it where it must, bytes.
+const BUFFER: usize = 4 << 20;
 /// Datagrams taken in one look.
 const BUDGET: usize = 128;
 
@@ -114,6 +116,7 @@ fn ask_on(interface: &Interface, v4: bool, port: u16, query: &[u8]) -> io::Resul
     };
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(BUFFER)?;
     match (local, group) {
         (IpAddr::V4(ip), _) => {
             socket.bind(&SocketAddr::from((*ip, 0)).into())?;

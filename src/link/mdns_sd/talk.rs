@@ -15,6 +15,8 @@ use crate::wire::dnssd::{self, SERVICE_TYPE};
 
 /// Browses are at least so far apart, so that many lookups ask once.
 const BROWSE: Duration = Duration::from_millis(50);
+/// One-shot questions are at least so far apart.
+const ONE_SHOT: Duration = Duration::from_secs(1);
 /// A browse whose replay was not read after so long does not hold up the next.
 const REPLAY: Duration = Duration::from_millis(250);
 
@@ -78,7 +80,12 @@ impl Worker {
         if self.subscriptions.len() == 1 {
             self.hearing.read(number, broken);
         }
-        self.one_shot = Some(self.ask_directly(now));
+        // Everybody says everything in answer, so it is asked only for who waits, and not too often.
+        let recently = self.last_one_shot.is_some_and(|at| now < at + ONE_SHOT);
+        if self.wants_browse && !recently {
+            self.one_shot = Some(self.ask_directly(now));
+            self.last_one_shot = Some(now);
+        }
         self.last_browse = Some(now);
         self.wants_browse = false;
         self.hearing.healing(now);

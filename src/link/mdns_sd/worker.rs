@@ -93,6 +93,7 @@ pub(super) struct Worker {
     pub answered: Vec<Key>,
     /// The question asked beside the latest browse.
     pub one_shot: Option<OneShot>,
+    pub last_one_shot: Option<Instant>,
     pub port: u16,
     pub metrics: Option<mdns_sd::Receiver<Metrics>>,
     pub next_poll: Instant,
@@ -132,6 +133,7 @@ impl Worker {
             turns: VecDeque::new(),
             answered: Vec::new(),
             one_shot: None,
+            last_one_shot: None,
             port,
             metrics: None,
             next_poll: now,
