@@ -13,10 +13,11 @@ help: ## this list
 
 build: ## the shared library and the command line tool, in target/release
 	@tests/need.sh cargo cc
-# One crate type at a time: with several, cargo leaves out link-time optimization.
+	$(CARGO) build --release --bin mdns-registry
+# One crate type at a time: with several, cargo leaves out link-time optimization. Last, as the line above writes one
+# without it.
 	$(CARGO) rustc --release --lib --crate-type cdylib
 	ln -sf $(notdir $(LIBRARY)) $(LIBRARY).0
-	$(CARGO) build --release --bin mdns-registry
 
 demo: build ## a C program registers, the tool watches: on loopback, in under a minute
 	@tests/need.sh ip unshare mount

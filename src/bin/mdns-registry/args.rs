@@ -12,6 +12,8 @@ use serde_json::{json, Map, Value};
 #[derive(Debug, Parser)]
 #[command(
     version,
+    arg_required_else_help = false,
+    disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "Exit status: 0 done, 1 not found, 2 usage, 3 anything else.\n\
     The environment variable MDNS_REGISTRY_OPTIONS (JSON) sets the defaults of the options."
