@@ -27,7 +27,7 @@ demo: build ## a C program registers, the tool watches: on loopback, in under a 
 
 lint: ## format, clippy and documentation, every warning an error
 	@tests/need.sh cargo cc
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 

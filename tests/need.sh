@@ -14,7 +14,8 @@ package() {
     g++ | gcc | clang) echo "$1" libc6-dev ;;
     ip) echo iproute2 ;;
     nft) echo nftables ;;
-    unshare) echo util-linux ;;
+    nsenter | unshare) echo util-linux ;;
+    valgrind) echo valgrind libc6-dbg ;;
     *) echo "$1" ;;
     esac
 }
