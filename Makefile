@@ -29,7 +29,7 @@ lint: ## format, clippy and documentation, every warning an error
 	@tests/need.sh cargo cc
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --no-deps --document-private-items
 
 test: ## lint and all tests; installs what they need where it may
 	@tests/need.sh cargo gcc g++ clang valgrind avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount

@@ -4,7 +4,7 @@ set -eu -o pipefail
 cd "$(dirname "$0")/.."
 results=${CARGO_TARGET_DIR:-target}/criterion
 rm -rf "$results"
-"${CARGO:-cargo}" bench
+"${CARGO:-cargo}" bench --bench '*'
 
 # Criterion keeps nanoseconds in JSON of one line.
 median() { sed -E 's/.*"median":\{[^}]*\}?[^}]*"point_estimate":([0-9.eE+-]+).*/\1/' "$1"; }

@@ -1,4 +1,4 @@
-//! The one way into the library: every export runs through [`status`], [`pointer`] or [`quiet`],
+//! The one way into the library: every export runs through [`status`], [`pointer()`] or [`quiet`],
 //! which check for a fork and for the log callback, and let no panic cross into C.
 
 use std::cell::{Cell, RefCell};

@@ -112,7 +112,7 @@ pub unsafe extern "C" fn mdnsreg_watch_next(
 /// MDNSREG_EMPTY.
 ///
 /// @param watch  the watch, not NULL
-/// @param out_fd  [out] the descriptor, -1 on failure. It is the watch's: do not read from it or close it,
+/// @param out_fd  the descriptor, -1 on failure. It is the watch's: do not read from it or close it,
 ///        and take it out of the loop before closing the watch
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn mdnsreg_watch_fd(
 /// @param max  the most events to tell; -1 = all that wait
 /// @param callback  is told each event, not NULL
 /// @param user_data  handed to the callback; stays the caller's; may be NULL
-/// @param out_n  [out] how many events were told; may be NULL
+/// @param out_n  how many events were told; may be NULL
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK (at least one was told) | MDNSREG_EMPTY (none waits) | MDNSREG_END (stopped, or the
 ///         registry or the watch was closed) | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE |
