@@ -47,6 +47,8 @@ impl Registry {
     pub fn open(options: Options) -> Result<Registry> {
         fork::check()?;
         let core = Core::open(options)?;
+        // The log's reader may take a lock of its own: nothing is logged while one of ours is held.
+        tracing::info!(owner = &**core.owner(), "a registry opened");
         Ok(Registry::of(Arc::new(Share(core))))
     }
 
@@ -84,7 +86,9 @@ impl Registry {
     /// `OPTION`, `UNSUPPORTED`; `BUSY` for `wire`, `domain`, `link` or `port` while anything is
     /// registered or watched.
     pub fn init(&self, options_json: &str) -> Result<()> {
-        self.core()?.init(options_json)
+        self.core()?.init(options_json)?;
+        tracing::info!("options changed");
+        Ok(())
     }
 
     /// Every option in force.
@@ -107,7 +111,9 @@ impl Registry {
             Ok(core) => core,
             Err(error) => return Pending::ready(Err(error)),
         };
-        core.change(|engine, now| engine.register(now, service, options), "register")
+        let pending = core.change(|engine, now| engine.register(now, service, options), "register");
+        tracing::debug!(service = service.name, nodes = service.nodes.len(), "register");
+        pending
     }
 
     /// Withdraws the selected nodes of this registry. Unknown ones are no error.
@@ -168,6 +174,7 @@ impl Registry {
     pub fn watch(&self, options: WatchOptions) -> Result<Watcher> {
         let core = self.core()?;
         let (id, signal) = core.watch(&options)?;
+        tracing::debug!(service = options.service.as_deref(), "watch");
         Ok(Watcher::new(core.clone(), id, signal))
     }
 
@@ -183,7 +190,10 @@ impl Registry {
     /// goodbyes have been handed to the network, at most 250 ms later. Closing again does nothing.
     pub fn close(&self) -> Pending<()> {
         match self.let_go() {
-            Some(handed) => Pending::new(async move { drop(handed.await) }),
+            Some(handed) => {
+                tracing::info!(owner = &**self.0.core.owner(), "a registry closed");
+                Pending::new(async move { drop(handed.await) })
+            }
             None => Pending::ready(()),
         }
     }

@@ -1,5 +1,5 @@
-//! The C programs in `tests/c`: each compiles as C99, C11, C23 and C++17 with gcc and clang, every warning an
-//! error, and runs; once more under valgrind. And what the shared library exports.
+//! The C programs in `tests/c`: each compiles as C99, C11 and C++17 with gcc and clang, every warning an error, and
+//! runs; once more under valgrind. And what the shared library exports.
 #![cfg(all(feature = "capi", target_os = "linux"))]
 
 use std::collections::BTreeSet;
@@ -14,15 +14,15 @@ use std::sync::OnceLock;
 const COMPILERS: &[(&str, &str, &str)] = &[
     ("gcc", "c", "c99"),
     ("gcc", "c", "c11"),
-    ("gcc", "c", "c2x"),
     ("g++", "c++", "c++17"),
     ("clang", "c", "c99"),
     ("clang", "c", "c11"),
-    ("clang", "c", "c2x"),
     ("clang++", "c++", "c++17"),
 ];
 /// Those whose result also runs.
-const RUN: &[(&str, &str, &str)] = &[COMPILERS[0], COMPILERS[7]];
+const RUN: &[(&str, &str, &str)] = &[COMPILERS[0], COMPILERS[5]];
+/// What only the header is compiled as.
+const HEADER_ONLY: &[(&str, &str, &str)] = &[("gcc", "c", "c2x"), ("clang", "c", "c2x")];
 
 const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
@@ -59,6 +59,13 @@ fn library() -> &'static Path {
     })
 }
 
+/// A command on a loopback of its own: the programs run at once and must not hear each other.
+fn alone(program: &OsStr) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]).arg(program);
+    command
+}
+
 fn compiler((compiler, language, standard): (&str, &str, &str)) -> Command {
     let mut command = Command::new(compiler);
     command.args(["-x", language, &format!("-std={standard}"), "-g", "-O1"]).args(WARNINGS);
@@ -86,15 +93,19 @@ fn compile(name: &str) -> Vec<PathBuf> {
     programs
 }
 
+/// What memcheck is to find: lost memory as well, or only errors where the program leaves all in use.
+const LEAKS: &[&str] = &["--leak-check=full", "--errors-for-leak-kinds=definite,possible"];
+const NO_LEAKS: &[&str] = &["--leak-check=no"];
+
 /// Compiles and runs a program; `less` is its work under valgrind.
 fn program(name: &str, less: Option<u32>) {
     let programs = compile(name);
     for program in &programs {
-        assert_eq!(run(&mut Command::new(program)), "", "{name} prints nothing, nor does the library");
+        assert_eq!(run(&mut alone(program.as_os_str())), "", "{name} prints nothing, nor does the library");
     }
-    let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--quiet", "--fair-sched=yes", "--child-silent-after-fork=yes", "--leak-check=full"]);
-    valgrind.args(["--errors-for-leak-kinds=definite,possible", "--error-exitcode=99"]);
+    let mut valgrind = alone(OsStr::new("valgrind"));
+    valgrind.args(["--quiet", "--fair-sched=yes", "--child-silent-after-fork=yes", "--error-exitcode=99"]);
+    valgrind.args(if name == "leave_main" { NO_LEAKS } else { LEAKS });
     valgrind.arg(format!("--suppressions={}", root().join("tests/c/valgrind.supp").display()));
     valgrind.arg(&programs[0]).args(less.map(|less| less.to_string()));
     assert_eq!(run(&mut valgrind), "", "valgrind finds nothing in {name}");
@@ -125,11 +136,13 @@ programs! {
     user_data_is_freed_once_on_every_path: "user_data", 20;
     cycles_leave_no_descriptor_and_no_thread: "cycles", 24;
     a_forked_child_is_refused_and_the_parent_goes_on: "fork", 6;
-    an_unknown_name_is_not_found_in_time: "lookup";
+    an_unknown_name_is_not_found_in_time: "lookup", 20_000;
     the_default_registry_counts_its_references: "default";
     leaving_main_without_closing_harms_nothing: "leave_main";
     the_log_is_replaced_at_any_time: "log", 8;
     threads_may_share_every_handle: "threads", 20;
+    calls_at_random_have_a_status_and_leave_nothing: "misuse_at_random", 200;
+    the_process_is_left_as_it_was: "process";
     no_event_is_lost_when_handles_run_out: "exhaustion";
 }
 
@@ -147,7 +160,7 @@ fn the_header_stands_alone_and_may_come_twice() {
     fs::create_dir_all(out()).unwrap();
     let include = "#include \"mdns_registry.h\"\n";
     fs::write(&source, format!("{include}{include}int mdnsreg_test_of_the_header;\n")).unwrap();
-    for &way in COMPILERS {
+    for &way in COMPILERS.iter().chain(HEADER_ONLY) {
         run(compiler(way).args(["-c", "-o"]).arg(out().join(format!("header-{}-{}.o", way.0, way.2))).arg(&source));
     }
 }

@@ -75,6 +75,7 @@ impl Queue {
     fn claim(&self, face: Face) -> Result<MutexGuard<'_, State>> {
         let mut state = self.lock();
         match state.face {
+            _ if face == Face::Push && state.stopped => Err(Error::Closed { what: "watch" }),
             Some(taken) if taken != face || face == Face::Push => {
                 Err(Error::Busy { what: format!("the watch is read with {}", taken.call()) })
             }
@@ -186,12 +187,7 @@ impl Queue {
         call: impl Fn(*const mdnsreg_event, &UserData) + Send + 'static,
     ) -> Result<()> {
         let user = user.of(self.id());
-        let mut state = self.lock();
-        if state.stopped {
-            return Err(Error::Closed { what: "watch" });
-        }
-        drop(state);
-        state = self.claim(Face::Push)?;
+        let mut state = self.claim(Face::Push)?;
         state.pushing = true;
         drop(state);
         // Dropped on the way out: nobody is called back while this call is at work.

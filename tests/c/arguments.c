@@ -94,5 +94,5 @@ int main(void) {
 
   CHECK_OK(mdnsreg_close(registry));
   CHECK_OK(mdnsreg_watch_close(watch));
-  return 0;
+  return done();
 }

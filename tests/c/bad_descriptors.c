@@ -144,5 +144,5 @@ int main(void) {
   CHECK_STATUS(mdnsreg_watch_next(watch, 100, &event, NULL), MDNSREG_EMPTY);
   CHECK_OK(mdnsreg_watch_close(watch));
   CHECK_OK(mdnsreg_close(registry));
-  return 0;
+  return done();
 }

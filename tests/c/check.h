@@ -148,4 +148,10 @@ static inline int count_threads(void) {
   return count;
 }
 
+/* The end of main: the library's threads are gone soon after the last close, with all they held. */
+static inline int done(void) {
+  AWAIT(count_threads() == 1);
+  return 0;
+}
+
 #endif

@@ -105,5 +105,5 @@ int main(void) {
   wakes(1);
   wakes(2);
   cancels_a_lookup();
-  return 0;
+  return done();
 }

@@ -61,5 +61,5 @@ int main(void) {
   CHECK_STATUS(mdnsreg_error_code(err), MDNSREG_ERR_VERSION);
   CHECK(strstr(mdnsreg_error_message(err), "ABI") != NULL);
   mdnsreg_error_free(err);
-  return 0;
+  return done();
 }

@@ -56,5 +56,5 @@ int main(int argc, char **argv) {
   CHECK_OK(mdnsreg_close(registry));
   AWAIT(count_threads() == threads);
   AWAIT(count_fds() == fds);
-  return 0;
+  return done();
 }

@@ -31,5 +31,5 @@ int main(void) {
   setenv("MDNS_REGISTRY_OPTIONS", "{\"adrs\":[]}", 1);
   CHECK_STATUS(mdnsreg_default(&first, NULL), MDNSREG_ERR_OPTION);
   CHECK(first == NULL);
-  return 0;
+  return done();
 }

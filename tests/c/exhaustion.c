@@ -54,5 +54,5 @@ int main(void) {
   CHECK_OK(mdnsreg_watch_stop(pushed, DEADLINE_MS));
   CHECK_OK(mdnsreg_watch_close(pushed));
   CHECK_OK(mdnsreg_close(registry));
-  return 0;
+  return done();
 }

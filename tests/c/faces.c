@@ -161,5 +161,5 @@ int main(void) {
     if (i == 0 || i == 3) CHECK_STATUS(mdnsreg_watch_next(stories[i].watch, -1, &event, NULL), MDNSREG_END);
     CHECK_OK(mdnsreg_watch_close(stories[i].watch));
   }
-  return 0;
+  return done();
 }

@@ -124,5 +124,5 @@ int main(int argc, char **argv) {
   CHECK_OK(mdnsreg_watch_close(started));
   CHECK_OK(mdnsreg_watch_close(watch));
   CHECK_OK(mdnsreg_close(registry));
-  return 0;
+  return done();
 }

@@ -221,5 +221,5 @@ int main(void) {
     CHECK_OK(mdnsreg_close(registry));
     mdnsreg_error_free(error);
   }
-  return 0;
+  return done();
 }

@@ -120,5 +120,5 @@ int main(void) {
   closed(registry);
   dispatched(registry);
   CHECK_OK(mdnsreg_close(registry));
-  return 0;
+  return done();
 }

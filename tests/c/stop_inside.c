@@ -114,5 +114,5 @@ int main(void) {
     pushed((enum deed)deed);
     dispatched((enum deed)deed);
   }
-  return 0;
+  return done();
 }

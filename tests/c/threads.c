@@ -91,5 +91,5 @@ int main(int argc, char **argv) {
   }
   pthread_barrier_destroy(&gate);
   CHECK_OK(mdnsreg_close(stays));
-  return 0;
+  return done();
 }

@@ -115,5 +115,5 @@ int main(int argc, char **argv) {
   for (i = 0; i < rounds; i++) raced(registry);
   CHECK_OK(mdnsreg_close(registry));
   for (i = 0; i <= 5; i++) every_end(i);
-  return 0;
+  return done();
 }
