@@ -57,7 +57,7 @@ struct Asked {
 }
 
 impl OneShot {
-    /// Asks for every instance on each interface and family that can send.
+    /// Asks for every instance on each interface, over IPv4 where it has an address of it.
     pub fn ask<'a>(now: Instant, interfaces: impl Iterator<Item = &'a Interface>, port: u16) -> OneShot {
         let mut id = [0; 2];
         // Without randomness the id is guessable, and only a neighbour on the link could use that.
@@ -65,11 +65,12 @@ impl OneShot {
         let id = u16::from_ne_bytes(id);
         let mut asked = Vec::new();
         for interface in interfaces {
-            for v4 in [true, false] {
-                let socket = query(id).and_then(|query| ask_on(interface, v4, port, &query).ok());
-                let new = |socket| Asked { interface: interface.name.clone(), socket, answers: Answers::default() };
-                asked.extend(socket.map(new));
-            }
+            // An answer brings the addresses of the family it comes over: where there is IPv4, what
+            // is first heard over IPv6 would be given an address that changes at once.
+            let local = interface.addrs.iter().find(|ip| ip.is_ipv4()).or(interface.addrs.first());
+            let socket = local.zip(query(id)).and_then(|(ip, query)| ask_on(interface, *ip, port, &query).ok());
+            let new = |socket| Asked { interface: interface.name.clone(), socket, answers: Answers::default() };
+            asked.extend(socket.map(new));
         }
         OneShot { id, port, until: now + OPEN, asked }
     }
@@ -104,9 +105,7 @@ fn query(id: u16) -> Option<Vec<u8>> {
     packet.build_bytes_vec().ok()
 }
 
-fn ask_on(interface: &Interface, v4: bool, port: u16, query: &[u8]) -> io::Result<UdpSocket> {
-    let none = || io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let local = interface.addrs.iter().find(|ip| ip.is_ipv4() == v4).ok_or_else(none)?;
+fn ask_on(interface: &Interface, local: IpAddr, port: u16, query: &[u8]) -> io::Result<UdpSocket> {
     let (domain, group) = match local {
         IpAddr::V4(_) => (Domain::IPV4, SocketAddr::from((GROUP_V4, port))),
         IpAddr::V6(_) => {
@@ -119,8 +118,8 @@ fn ask_on(interface: &Interface, v4: bool, port: u16, query: &[u8]) -> io::Resul
     socket.set_recv_buffer_size(BUFFER)?;
     match (local, group) {
         (IpAddr::V4(ip), _) => {
-            socket.bind(&SocketAddr::from((*ip, 0)).into())?;
-            socket.set_multicast_if_v4(ip)?;
+            socket.bind(&SocketAddr::from((ip, 0)).into())?;
+            socket.set_multicast_if_v4(&ip)?;
             socket.set_multicast_ttl_v4(255)?;
         }
         (IpAddr::V6(_), SocketAddr::V6(group)) => {
@@ -128,7 +127,7 @@ fn ask_on(interface: &Interface, v4: bool, port: u16, query: &[u8]) -> io::Resul
             socket.set_multicast_if_v6(group.scope_id())?;
             socket.set_multicast_hops_v6(255)?;
         }
-        (IpAddr::V6(_), SocketAddr::V4(_)) => return Err(none()),
+        (IpAddr::V6(_), SocketAddr::V4(_)) => return Err(io::ErrorKind::AddrNotAvailable.into()),
     }
     socket.send_to(query, &group.into())?;
     Ok(socket.into())
