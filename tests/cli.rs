@@ -49,6 +49,15 @@ impl Tool {
         Process::start(&arguments.join(" "), self.command(arguments))
     }
 
+    /// The tool as `"$@"` of a shell script.
+    fn start_by(&self, script: &str, arguments: &[&str]) -> Process {
+        let tool = self.command(arguments);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(tool.get_program()).args(tool.get_args());
+        shell.envs(tool.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        Process::start(script, shell)
+    }
+
     /// Registers, and waits until that is done.
     fn register(&self, arguments: &[&str]) -> Process {
         let mut process = self.start(&[&["register", "--json"], arguments].concat());
@@ -207,6 +216,19 @@ fn a_signal_withdraws_the_node_and_then_reaches_the_program() {
 }
 
 #[test]
+fn a_closed_terminal_ends_a_registration_unless_it_was_told_to_outlive_it() {
+    let tool = Tool { port: 20_015 };
+    let mut lasting = tool.start_by(r#"trap '' HUP; exec "$@""#, &["register", "lasting", "127.0.0.1:9", "--json"]);
+    line(&mut lasting);
+    let mut passing = tool.register(&["passing", "127.0.0.1:9"]);
+
+    lasting.signal(Signal::SIGHUP);
+    assert_eq!(end(&mut passing, Signal::SIGHUP), Some(0));
+    assert_eq!(tool.run(&["list"]).success(), "lasting\n");
+    assert_eq!(end(&mut lasting, Signal::SIGTERM), Some(0));
+}
+
+#[test]
 fn a_name_nobody_has_is_exit_status_1_within_the_timeout() {
     let tool = Tool { port: 20_008 };
     let begun = Instant::now();
@@ -300,11 +322,7 @@ fn flags_stand_over_the_environment() {
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let tool = Tool { port: 20_013 };
-    let watch = tool.command(&["watch", "--json"]);
-    let mut shell = Command::new("sh");
-    shell.args(["-c", r#"{ "$@"; echo $? >&2; } | head -n 1"#, "sh"]).arg(watch.get_program()).args(watch.get_args());
-    shell.envs(watch.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    let mut reader = Process::start("watch | head", shell);
+    let mut reader = tool.start_by(r#"{ "$@"; echo $? >&2; } | head -n 1"#, &["watch", "--json"]);
     assert_eq!(line(&mut reader), r#"{"type":"synced"}"#);
     let _register = tool.register(&["greeter", "127.0.0.1:9090"]);
     assert_eq!(reader.finish(PATIENCE).stderr, "0\n");
