@@ -27,6 +27,8 @@ const FORGET: Duration = Duration::from_secs(4_500);
 /// A TXT record that was lost is not asked for by the daemon, nor sent to it while it has the PTR
 /// record. After the first pause the cache is dropped and filled anew, after twice that again, ….
 const BARE: (Duration, u32) = (Duration::from_secs(1), 5);
+/// How long the IPv4 addresses of a host may come after its IPv6 addresses.
+const HELD: Duration = Duration::from_millis(40);
 /// How long after its window a check counts as answered.
 const ANSWERED: Duration = Duration::from_millis(100);
 
@@ -40,6 +42,19 @@ struct Known {
     lost: Option<Instant>,
     /// Heard from its owner in answer to a one-shot question; the daemon does not have it yet.
     direct: bool,
+    /// IPv4 addresses from such an answer, for while the daemon has none.
+    lent: Vec<Reach>,
+}
+
+fn has_ipv4(reach: &[Reach]) -> bool {
+    reach.iter().any(|reach| reach.ip.is_ipv4())
+}
+
+fn union(mut reach: Vec<Reach>, other: &[Reach]) -> Vec<Reach> {
+    reach.extend_from_slice(other);
+    reach.sort_unstable();
+    reach.dedup();
+    reach
 }
 
 impl Known {
@@ -80,6 +95,8 @@ pub(super) struct Hearing {
     bare: HashMap<Key, (Instant, u32)>,
     asked: Vec<Asked>,
     checks: HashMap<Key, Check>,
+    /// To be told when it is due, if no IPv4 address comes before.
+    held: HashMap<Key, (Instant, Known)>,
     /// Removed by the daemon; the first browse with a higher number says why.
     suspects: HashMap<Key, u64>,
     browses: u64,
@@ -222,12 +239,13 @@ impl Hearing {
     pub fn resolved(&mut self, now: Instant, key: &Key, fullname: &str, heard: Result<(Record, Vec<Reach>), Refused>) {
         self.last_heard = Some(now);
         self.bare.remove(key);
-        let (record, reach) = match heard {
+        let (record, mut reach) = match heard {
             Ok(heard) => heard,
             Err(refused) => return self.refuse(key, refused),
         };
         self.refused.remove(key);
         let full = self.known.len() >= limits::VIEW_NODES;
+        let mut lent = Vec::new();
         match self.known.get_mut(key) {
             Some(known) if known.lost.is_none() => {
                 self.replay.resolved.insert(key.clone());
@@ -235,7 +253,12 @@ impl Hearing {
                     return;
                 }
                 known.direct = false;
+                if *known.record == record && !has_ipv4(&reach) {
+                    lent = known.lent.clone();
+                    reach = union(reach, &lent);
+                }
                 if *known.record == record && known.reach == reach {
+                    self.held.remove(key);
                     return;
                 }
             }
@@ -244,11 +267,12 @@ impl Hearing {
         }
         self.last_new = Some(now);
         self.replay.resolved.insert(key.clone());
-        self.learn(key, fullname, record, reach, false);
+        let (record, fullname) = (Arc::new(record), fullname.into());
+        self.learn(now, key, Known { record, reach, fullname, lost: None, direct: false, lent });
     }
 
     /// An owner answered a one-shot question. The daemon does not have the answer; what it has of
-    /// this node, if it is no older, stays with it.
+    /// this node, if it is no older, stays with it, but for an IPv4 address that it missed.
     pub fn answered_directly(
         &mut self,
         now: Instant,
@@ -258,27 +282,50 @@ impl Hearing {
     ) {
         self.last_heard = Some(now);
         let known = self.known.get(key).filter(|known| known.lost.is_none());
-        let (record, reach) = match heard {
+        let (record, mut reach) = match heard {
             Ok(heard) => heard,
             Err(refused) if known.is_none() => return self.refuse(key, refused),
             Err(_) => return,
         };
+        let mut direct = true;
         match known {
             Some(known) if known.is_newer_than(&record) => return,
-            Some(known) if *known.record == record && !known.direct => return,
-            Some(known) if *known.record == record => {}
+            Some(known) if *known.record == record => {
+                if !known.direct && (has_ipv4(&known.reach) || !has_ipv4(&reach)) {
+                    return;
+                }
+                direct = known.direct;
+            }
             None if self.known.len() >= limits::VIEW_NODES => return self.refuse(key, Refused("link-full")),
             _ => self.last_new = Some(now),
         }
         self.refused.remove(key);
-        self.learn(key, fullname, record, reach, true);
+        // Each interface is answered on its own.
+        let others = [known, self.held.get(key).map(|(_, held)| held)].into_iter().flatten();
+        for other in others.filter(|other| *other.record == record) {
+            reach = union(reach, &other.reach);
+        }
+        let lent = reach.iter().filter(|reach| reach.ip.is_ipv4()).cloned().collect();
+        let (record, fullname) = (Arc::new(record), fullname.into());
+        self.learn(now, key, Known { record, reach, fullname, lost: None, direct, lent });
     }
 
-    fn learn(&mut self, key: &Key, fullname: &str, record: Record, reach: Vec<Reach>, direct: bool) {
+    /// Tells of a record, but waits a moment for the IPv4 addresses where only others have come:
+    /// a host says the same on IPv4 and IPv6, and which is heard first is chance.
+    fn learn(&mut self, now: Instant, key: &Key, learnt: Known) {
         self.suspects.remove(key);
-        let record = Arc::new(record);
-        self.told.push_back(Sighting::Seen { record: record.clone(), reach: reach.clone() });
-        self.known.insert(key.clone(), Known { record, reach, fullname: fullname.into(), lost: None, direct });
+        let known = self.known.get(key).filter(|known| known.lost.is_none());
+        if has_ipv4(&learnt.reach) || known.is_some_and(|known| !has_ipv4(&known.reach)) {
+            return self.tell_of(key.clone(), learnt);
+        }
+        let due = self.held.get(key).map_or(now + HELD, |(due, _)| *due);
+        self.held.insert(key.clone(), (due, learnt));
+    }
+
+    fn tell_of(&mut self, key: Key, learnt: Known) {
+        self.held.remove(&key);
+        self.told.push_back(Sighting::Seen { record: learnt.record.clone(), reach: learnt.reach.clone() });
+        self.known.insert(key, learnt);
     }
 
     fn refuse(&mut self, key: &Key, refused: Refused) {
@@ -286,6 +333,7 @@ impl Hearing {
         if new {
             self.told.push_back(Sighting::Dropped(refused.0));
         }
+        self.held.remove(key);
         if self.known.remove(key).is_some_and(|known| known.lost.is_none()) {
             self.checks.remove(key);
             self.suspects.remove(key);
@@ -295,6 +343,7 @@ impl Hearing {
 
     /// The daemon dropped an instance.
     pub fn removed(&mut self, now: Instant, key: &Key) {
+        self.held.remove(key);
         self.refused.remove(key);
         self.bare.remove(key);
         self.checks.remove(key);
@@ -343,6 +392,9 @@ impl Hearing {
     /// Tells what has settled by `now`; gives the checks whose window is over.
     #[must_use]
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Key> {
+        for (key, (_, learnt)) in self.held.extract_if(|_, (due, _)| now >= *due).collect::<Vec<_>>() {
+            self.tell_of(key, learnt);
+        }
         let asked = std::mem::take(&mut self.asked);
         let (settled, open): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(|a| now >= self.settles_at(a));
         self.asked = open;
@@ -381,7 +433,8 @@ impl Hearing {
     pub fn next_due(&self) -> Option<Instant> {
         let asked = self.asked.iter().map(|asked| self.settles_at(asked));
         let checks = self.checks.values().filter_map(|check| check.until);
-        asked.chain(checks).chain(self.heal.map(|(at, _)| at)).chain(self.bare_until()).min()
+        let held = self.held.values().map(|(due, _)| *due);
+        asked.chain(checks).chain(held).chain(self.heal.map(|(at, _)| at)).chain(self.bare_until()).min()
     }
 
     fn settles_at(&self, asked: &Asked) -> Instant {

@@ -247,3 +247,49 @@ fn an_answer_of_the_owner_is_told_until_the_daemon_has_the_node_too() {
     answer(&mut ear, 1_020, 3);
     assert_eq!(ear.told(), ["seen k 3"]);
 }
+
+#[test]
+fn a_node_heard_by_ipv6_first_waits_a_moment_for_its_ipv4_address() {
+    let with = |ips: &[&str]| {
+        let (record, _) = instance("k", 1, "eth0");
+        let reach = ips.iter().map(|ip| Reach { ip: ip.parse().unwrap(), interface: "eth0".into() }).collect();
+        Ok((record, reach))
+    };
+    let reached = |ear: &mut Ear| match ear.hearing.pop() {
+        Some(Sighting::Seen { reach, .. }) => reach.len(),
+        Some(other) => panic!("{other:?}"),
+        None => 0,
+    };
+    // By the daemon, which then has both.
+    let mut ear = Ear::new();
+    ear.hearing.resolved(ear.at(20), &"k".into(), "k", with(&["fe80::1"]));
+    assert_eq!(ear.hearing.next_due(), Some(ear.at(60)));
+    ear.hearing.resolved(ear.at(30), &"k".into(), "k", with(&["10.0.0.1", "fe80::1"]));
+    assert_eq!((reached(&mut ear), reached(&mut ear)), (2, 0));
+    // A host without IPv4, and one that loses it.
+    for ms in [1_000, 2_000] {
+        ear.hearing.resolved(ear.at(ms), &"k".into(), "k", with(&["fe80::1"]));
+        let _ = ear.hearing.handle_timeout(ear.at(ms + 39));
+        assert_eq!(reached(&mut ear), 0);
+        let _ = ear.hearing.handle_timeout(ear.at(ms + 40));
+        assert_eq!(reached(&mut ear), usize::from(ms == 1_000));
+    }
+    // By a one-shot answer, of which the daemon missed the half.
+    let mut ear = Ear::new();
+    ear.hearing.answered_directly(ear.at(20), &"k".into(), "k", with(&["10.0.0.1"]));
+    ear.hearing.resolved(ear.at(30), &"k".into(), "k", with(&["fe80::1"]));
+    ear.hearing.resolved(ear.at(90), &"k".into(), "k", with(&["fe80::1"]));
+    assert_eq!((reached(&mut ear), reached(&mut ear), reached(&mut ear)), (1, 2, 0));
+    ear.hearing.resolved(ear.at(99), &"k".into(), "k", with(&["10.0.0.2"]));
+    assert_eq!(reached(&mut ear), 1);
+    // By one-shot answers, one for each family, in either order.
+    for order in [["fe80::1", "10.0.0.1"], ["10.0.0.1", "fe80::1"]] {
+        let mut ear = Ear::new();
+        for ip in order {
+            ear.hearing.answered_directly(ear.at(20), &"k".into(), "k", with(&[ip]));
+        }
+        let all: Vec<usize> = std::iter::from_fn(|| Some(reached(&mut ear)).filter(|n| *n > 0)).collect();
+        assert_eq!(all.last(), Some(&2), "{order:?}");
+        assert!(ear.hearing.held.is_empty());
+    }
+}

@@ -151,8 +151,8 @@ impl Worker {
             }
             self.hear_one_shot(now);
             self.hear_timeouts(now);
-            self.send(now);
             self.browse(now);
+            self.send(now);
             self.tell();
             if self.is_over(now) {
                 return self.finish();
@@ -294,6 +294,7 @@ impl Worker {
                 }
                 self.hearing.ask(now, question);
                 self.wants_browse = true;
+                self.waiting.push(Turn::Carried(done.into_iter().collect()));
             }
             Command::Check(key) => match self.hearing.check(&key) {
                 Ok(Some(_)) => self.outbox.push_check(key),
