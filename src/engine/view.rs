@@ -1,6 +1,6 @@
 //! The present state: every node known, by key and by service name, and when each is due.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -82,6 +82,8 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Group {
     keys: BTreeSet<Key>,
+    /// How many of the nodes have each id: more than one where owners disagree.
+    ids: HashMap<String, usize>,
     services: OnceLock<Arc<Vec<Service>>>,
     json: OnceLock<Arc<str>>,
 }
@@ -158,6 +160,7 @@ impl View {
         let listed = Arc::new(Listed { key: key.clone(), service, node, reason });
         let group = self.groups.entry(Arc::from(record.service.name.as_str())).or_default();
         group.keys.insert(key.clone());
+        *group.ids.entry(record.node.id.clone()).or_default() += 1;
         (group.services, group.json) = (OnceLock::new(), OnceLock::new());
         let entry = Entry { record, reach, listed: listed.clone(), life };
         if let Some(due) = self.due_at(&entry) {
@@ -169,9 +172,7 @@ impl View {
     }
 
     fn has_twin(&self, record: &Record) -> bool {
-        let Some(group) = self.groups.get(record.service.name.as_str()) else { return false };
-        let id = &record.node.id;
-        group.keys.iter().any(|key| self.entries.get(key).is_some_and(|entry| entry.record.node.id == *id))
+        self.groups.get(record.service.name.as_str()).is_some_and(|group| group.ids.contains_key(&record.node.id))
     }
 
     /// Takes the answer of an owner as a sign of life.
@@ -202,6 +203,10 @@ impl View {
         let name = entry.record.service.name.as_str();
         if let Some(group) = self.groups.get_mut(name) {
             group.keys.remove(key);
+            match group.ids.get_mut(&entry.record.node.id) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(group.ids.remove(&entry.record.node.id)),
+            }
             (group.services, group.json) = (OnceLock::new(), OnceLock::new());
             if group.keys.is_empty() {
                 self.groups.remove(name);
