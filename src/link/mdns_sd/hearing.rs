@@ -257,15 +257,16 @@ impl Hearing {
                     lent = known.lent.clone();
                     reach = union(reach, &lent);
                 }
-                if *known.record == record && known.reach == reach {
-                    self.held.remove(key);
-                    return;
+                match *known.record == record {
+                    true if known.reach == reach => return drop(self.held.remove(key)),
+                    // Another address of a node that is known holds up no lookup.
+                    true => {}
+                    false => self.last_new = Some(now),
                 }
             }
             None if full => return self.refuse(key, Refused("link-full")),
-            _ => {}
+            _ => self.last_new = Some(now),
         }
-        self.last_new = Some(now);
         self.replay.resolved.insert(key.clone());
         let (record, fullname) = (Arc::new(record), fullname.into());
         self.learn(now, key, Known { record, reach, fullname, lost: None, direct: false, lent });
