@@ -106,9 +106,9 @@ impl Watched {
 /// From the call of register to its event on another thread, and the whole call, which waits for the link.
 fn register_to_event(criterion: &mut Criterion) {
     let registry = Opened::new();
-    let versions = [service("greeter", 1, 1_000), service("greeter", 1, 2_000)];
+    let versions = [service("changing", 1, 1_000), service("changing", 1, 2_000)];
     let mut watch = null_mut();
-    let options = c"{\"service\":\"greeter\"}";
+    let options = c"{\"service\":\"changing\"}";
     // SAFETY: a text and a place.
     assert_eq!(unsafe { mdnsreg_watch_open(registry.0, options.as_ptr(), &mut watch, null_mut()) }, OK);
     let (tell, told) = mpsc::channel();
