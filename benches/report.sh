@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the benchmarks and writes their medians to benches/REPORT.md.
+# Runs the benchmarks and writes their medians to benches/REPORT.md, and to README.md those that it shows.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 results=${CARGO_TARGET_DIR:-target}/criterion
@@ -28,4 +28,7 @@ readable() {
         echo "| ${name%/new/estimates.json} | $(readable "$(median "$file")") |"
     done
 } >benches/REPORT.md
+awk -F' [|] ' 'NR == FNR { new[$1] = $0; next } /^[|] / && $1 in new { print new[$1]; next } { print }' \
+    benches/REPORT.md README.md >README.md.new
+mv README.md.new README.md
 cat benches/REPORT.md
