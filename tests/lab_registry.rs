@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use lab::agent::Agent;
+use lab::fold::{nodes_of, Fold};
 use lab::{Host, Lab, Process};
 use nix::sys::signal::Signal;
 use serde_json::{json, Value};
@@ -17,6 +18,8 @@ const AGENT: &str = "an_agent_sees_what_it_registers_at_once";
 const SOON: Duration = Duration::from_secs(5);
 /// Long enough to see that nothing more comes: announcements and goodbyes are repeated within little more than 1 s.
 const QUIET: Duration = Duration::from_secs(3);
+/// Than the shortest there is, 3 s, and what is allowed on top until a node is gone.
+const LONGER_THAN_THE_LEASE: Duration = Duration::from_secs(8);
 
 #[test]
 fn an_agent_sees_what_it_registers_at_once() {
@@ -142,6 +145,39 @@ fn another_host_gets_back_exactly_what_was_registered() {
 }
 
 #[test]
+fn a_node_as_large_as_the_limit_allows_is_found_on_another_host() {
+    let lab = Lab::new("large");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut agent = Agent::start(&a, AGENT);
+    let mut random = fastrand::Rng::with_seed(6762);
+    let noise: String = std::iter::repeat_with(|| random.alphanumeric()).take(20_000).collect();
+    let node_of = |length: usize| {
+        let node = json!({"id": "i".repeat(60), "address": "", "port": 4711, "metadata": {"noise": noise[..length]}});
+        json!({"name": "greeter", "version": "1.0.0", "nodes": [node]})
+    };
+    let (mut fits, mut too_large) = (0, noise.len());
+    while too_large - fits > 1 {
+        let length = (fits + too_large) / 2;
+        match agent.try_register(&node_of(length)) {
+            Ok(()) => fits = length,
+            Err(error) => {
+                assert!(error.contains("bytes of TXT"), "{error}");
+                too_large = length;
+            }
+        }
+    }
+    assert!(fits > 8_000, "{fits}");
+    let mut largest = node_of(fits);
+    agent.register(&largest);
+    lab::may_be_said_again();
+    let found = b.run(TOOL, ["get", "greeter", "--json"], SOON).success();
+    largest["nodes"][0]["address"] = json!(a.ipv4.to_string());
+    largest["metadata"] = json!({});
+    largest["endpoints"] = json!([]);
+    assert_eq!(serde_json::from_str::<Value>(&found).unwrap(), largest);
+}
+
+#[test]
 fn the_tool_finds_what_was_registered_or_asked_for_just_now() {
     let lab = Lab::new("now");
     let (a, b) = (lab.host("a"), lab.host("b"));
@@ -237,6 +273,37 @@ fn a_killed_process_is_gone_soon_after_its_lease() {
 }
 
 #[test]
+fn a_watcher_that_was_stopped_longer_than_the_lease_sees_the_living_again() {
+    let lab = Lab::new("asleep");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let _registered = register(&a, &greeter(4711), &["--ttl", "3s"]);
+    let mut watch = Watch::of_greeter(&b, &a);
+    watch.0.signal(Signal::SIGSTOP);
+    watch.nothing_for(LONGER_THAN_THE_LEASE);
+    watch.0.signal(Signal::SIGCONT);
+    let after: Vec<Value> = watch.0.lines_for(SOON).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<&str> = after.iter().filter_map(|event| event["action"].as_str()).collect();
+    assert!(matches!(actions[..], [] | ["delete", "create"]), "{after:#?}");
+    let mut fold = Fold::default();
+    watch.0.said().iter().for_each(|line| fold.take(&serde_json::from_str(line).unwrap()));
+    let found: Value = serde_json::from_str(&b.run(TOOL, ["get", "greeter", "--json"], SOON).success()).unwrap();
+    assert_eq!(fold.nodes(), nodes_of([&found]));
+}
+
+#[test]
+fn a_watcher_that_was_stopped_is_told_of_a_death_meanwhile() {
+    let lab = Lab::new("missed");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut registered = register(&a, &greeter(4711), &["--ttl", "3s"]);
+    let mut watch = Watch::of_greeter(&b, &a);
+    watch.0.signal(Signal::SIGSTOP);
+    registered.kill9();
+    watch.nothing_for(LONGER_THAN_THE_LEASE);
+    watch.0.signal(Signal::SIGCONT);
+    watch.only("delete", "expired", Duration::from_secs(13));
+}
+
+#[test]
 fn an_address_that_changes_reaches_other_hosts() {
     let lab = Lab::new("moves");
     let (a, b) = (lab.host("a"), lab.host("b"));
@@ -281,6 +348,17 @@ fn a_registry_opened_before_the_network_is_up_speaks_when_it_is() {
     let mut agent = Agent::start(&a, AGENT);
     agent.register(&greeter(4711));
     assert_eq!(port(&agent.get("greeter")[0]), 4711);
+    a.link_up();
+    watch.comes_to("the node", &a.ipv4.to_string(), 4711, Duration::from_secs(12));
+}
+
+#[test]
+fn an_interface_asked_for_while_it_is_down_is_spoken_on_once_it_is_up() {
+    let lab = Lab::new("asked");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut watch = Watch::start(&b, "greeter");
+    a.link_down();
+    let _registered = register(&a, &greeter(4711), &["--addrs", "eth0"]);
     a.link_up();
     watch.comes_to("the node", &a.ipv4.to_string(), 4711, Duration::from_secs(12));
 }

@@ -28,10 +28,21 @@ impl Agent {
 
     /// Has it do something; panics with the error if it cannot.
     pub fn ask(&mut self, command: &Value) -> Value {
+        self.try_ask(command).unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    fn try_ask(&mut self, command: &Value) -> std::result::Result<Value, String> {
         self.process.say(&command.to_string());
         let answer = self.process.expect("an answer", ANSWERS_WITHIN, |line| serde_json::from_str::<Value>(line).ok());
-        assert!(answer.get("error").is_none(), "{command}: {answer}");
-        answer["answer"].clone()
+        match answer["error"].as_str() {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(answer["answer"].clone()),
+        }
+    }
+
+    /// Registers a service that may be refused; the text of the error then.
+    pub fn try_register(&mut self, service: &Value) -> std::result::Result<(), String> {
+        self.try_ask(&json!({"do": "register", "service": service})).map(|_| ())
     }
 
     /// Registers a service, or replaces its nodes.

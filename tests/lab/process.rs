@@ -109,6 +109,11 @@ impl Process {
         lines
     }
 
+    /// The lines that were read so far, by any of these.
+    pub fn said(&self) -> &[String] {
+        &self.said
+    }
+
     /// Sends a signal to exactly this process.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
