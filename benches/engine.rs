@@ -12,7 +12,8 @@ use mdns_registry::{Metadata, Node, Service, WatchOptions};
 const NOW: Time = Time(1_000_000);
 
 fn engine() -> Engine {
-    let patience = Patience { check_after: Duration::from_secs(90), grace: Duration::from_secs(2) };
+    let (check_after, grace) = (Duration::from_secs(90), Duration::from_secs(2));
+    let patience = Patience { check_after, grace, answer: grace };
     let mut engine = Engine::new(Owner::from("reader"), Scope::Default, patience);
     let addrs = vec![[10, 0, 0, 1].into()];
     let interface = Interface { name: Arc::from("net0"), addrs, loopback: false, usable: true };

@@ -15,7 +15,7 @@ use crate::interfaces;
 use crate::limits;
 use crate::link::{Command, Message, Scope};
 use crate::model::Service;
-use crate::options::{Options, WatchOptions};
+use crate::options::{Options, WatchOptions, Wire};
 use crate::pending::Pending;
 use crate::record::{Owner, Question, Sighting, Time};
 use crate::signal::Signal;
@@ -73,13 +73,18 @@ impl Core {
             ("port", changed.port == options.port),
         ];
         let counts = open.engine.counts();
-        let in_use = counts.registered > 0 || counts.watches > 0;
+        let in_use = counts.registered > 0 || counts.watches > 0 || !open.waiting.is_empty();
         if let Some((key, _)) = fixed.iter().find(|(_, same)| in_use && !same) {
-            let what = format!("option {key} cannot change while anything is registered or watched");
+            let what = format!("option {key} cannot change while anything is registered, watched or looked up");
             return Err(Error::Busy { what });
         }
+        let moves = (changed.link, changed.port) != (options.link, options.port);
+        if changed.addrs == options.addrs && !moves {
+            *options = changed;
+            return Ok(());
+        }
         let scope = interfaces::scope(&changed.addrs, &interfaces::list()?)?;
-        if (changed.link, changed.port) != (options.link, options.port) {
+        if moves {
             let moved = Open::new(self, &changed, scope)?;
             let left = std::mem::replace(open, moved);
             left.endpoint.leave(&self.owner);
@@ -94,7 +99,7 @@ impl Core {
 
     /// Runs a change of the engine; its commands are handed to the network when the result is ready.
     pub(crate) fn change(
-        &self,
+        self: &Arc<Self>,
         change: impl FnOnce(&mut Engine, Time) -> Result<()>,
         what: &'static str,
     ) -> Pending<Result<()>> {
@@ -107,7 +112,12 @@ impl Core {
         if !open.flush(&self.owner, Some(done)) {
             return Pending::ready(Ok(()));
         }
-        Pending::new(async move { handed.await.map_err(|_| Error::Cancelled { what }) })
+        let core = self.clone();
+        Pending::new(async move {
+            let handed = handed.await;
+            let closed = lock(&core.state).open.is_none();
+            handed.ok().filter(|()| !closed).ok_or(Error::Cancelled { what })
+        })
     }
 
     /// Looks `question` up and reads the answer from the engine once it is settled.
@@ -221,7 +231,7 @@ impl Core {
             "expired": counts.expired,
             "dropped": counts.dropped,
             "interfaces": interfaces,
-            "wires": { "dns-sd": "in use", "go-micro": "left out: not built yet" },
+            "wires": wires(&state.options),
             "link": { "kind": state.options.link.as_str(), "counters": link },
         })
         .to_string())
@@ -307,6 +317,12 @@ impl Open {
         }
         any
     }
+}
+
+/// Which wires carry the nodes, and why others do not.
+fn wires(options: &Options) -> serde_json::Value {
+    let left_out = if options.wire.is_some() { "left out: not asked for" } else { "left out: not built yet" };
+    serde_json::json!({ Wire::DnsSd.as_str(): "in use", Wire::GoMicro.as_str(): left_out })
 }
 
 /// The watch or its registry is over.

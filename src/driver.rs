@@ -18,6 +18,8 @@ use crate::runtime::{Masked, User};
 
 /// Sightings taken into the engines in one turn.
 const BATCH: usize = 64;
+/// The longest sleep while something is due: our clock goes on while the host sleeps, tokio's does not.
+const NAP: Duration = Duration::from_secs(1);
 
 type Place = (LinkKind, u16);
 
@@ -148,7 +150,7 @@ async fn drive(endpoint: Arc<Endpoint>, mut sightings: mpsc::Receiver<Sighting>)
         let due = endpoint.members().iter().filter_map(|member| member.next_due()).min();
         let sleep = async {
             match due {
-                Some(due) => tokio::time::sleep(due - clock::now()).await,
+                Some(due) => tokio::time::sleep((due - clock::now()).min(NAP)).await,
                 None => std::future::pending().await,
             }
         };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
+use nix::net::if_::{if_nametoindex, InterfaceFlags};
 
 use crate::error::{Error, Result};
 use crate::link::Scope;
@@ -50,7 +50,10 @@ pub fn scope(addrs: &[String], interfaces: &[Interface]) -> Result<Scope> {
     for wanted in addrs {
         let ip = wanted.split('%').next().and_then(|bare| bare.parse::<IpAddr>().ok());
         let is_it = |i: &&Interface| *i.name == **wanted || ip.is_some_and(|ip| i.addrs.contains(&ip));
-        let Some(interface) = interfaces.iter().find(is_it) else {
+        let found = interfaces.iter().find(is_it).map(|interface| interface.name.clone());
+        // One that is there but down or without an address is waited for.
+        let found = found.or_else(|| if_nametoindex(wanted.as_str()).ok().map(|_| Arc::from(wanted.as_str())));
+        let Some(name) = found else {
             let known = |i: &Interface| {
                 let addrs: Vec<String> = i.addrs.iter().map(IpAddr::to_string).collect();
                 format!("{} ({})", i.name, addrs.join(", "))
@@ -59,8 +62,8 @@ pub fn scope(addrs: &[String], interfaces: &[Interface]) -> Result<Scope> {
             let problem = format!("{wanted:?} is no interface or address of this host; there are {}", known.join("; "));
             return Err(Error::Option { key: "addrs".into(), problem });
         };
-        if !names.contains(&interface.name) {
-            names.push(interface.name.clone());
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     Ok(Scope::Named(names))

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::{parse, Reader};
+use crate::model::{check_name, parse, Reader};
 
 /// The variable whose JSON sets the defaults of the default registry and of the command line.
 pub const ENVIRONMENT: &str = "MDNS_REGISTRY_OPTIONS";
@@ -120,6 +120,10 @@ impl Options {
 
     /// These options with the keys of a JSON object laid over them.
     pub fn changed(&self, text: &str) -> Result<Options> {
+        self.laid_over(text).map_err(as_option)
+    }
+
+    fn laid_over(&self, text: &str) -> Result<Options> {
         let reader = parse("options", text)?;
         let fields = known_fields(&reader, KNOWN)?;
         let mut options = self.clone();
@@ -218,6 +222,10 @@ impl Default for RegisterOptions {
 impl RegisterOptions {
     /// Reads `{"ttl_ms", "auto_renew"}` over the defaults.
     pub fn from_json(text: &str) -> Result<RegisterOptions> {
+        RegisterOptions::read(text).map_err(as_option)
+    }
+
+    fn read(text: &str) -> Result<RegisterOptions> {
         let reader = parse("register options", text)?;
         let fields = known_fields(&reader, &["ttl_ms", "auto_renew"])?;
         let mut options = RegisterOptions::default();
@@ -276,6 +284,9 @@ impl WatchOptions {
 
     /// Checks what a struct literal can get wrong.
     pub fn validate(&self) -> Result<()> {
+        if let Some(service) = &self.service {
+            check_name("service", service)?;
+        }
         let (least, most) = (*limits::WATCH_QUEUE.start() as u64, *limits::WATCH_QUEUE.end() as u64);
         in_range("queue", self.queue as u64, &(least..=most))
     }
@@ -283,6 +294,14 @@ impl WatchOptions {
 
 fn option(key: &str, problem: String) -> Error {
     Error::Option { key: key.to_owned(), problem }
+}
+
+/// A value of the wrong type in options is a bad option, not a bad descriptor.
+fn as_option(error: Error) -> Error {
+    match error {
+        Error::Invalid { field, problem, value } => option(&field, format!("{problem}, got {value}")),
+        other => other,
+    }
 }
 
 fn unsupported(what: &str, why: &'static str) -> Error {
@@ -321,6 +340,14 @@ mod tests {
         let error = Options::from_json(r#"{"timeout":5}"#).unwrap_err();
         assert_eq!(error.status(), crate::Status::OPTION);
         assert!(error.to_string().contains("timeout_ms"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_a_bad_option() {
+        for text in ["[]", r#"{"addrs":5}"#, r#"{"domain":1}"#, r#"{"timeout_ms":"1"}"#, r#"{"wire":"dns-sd"}"#] {
+            let error = Options::from_json(text).unwrap_err();
+            assert_eq!(error.status(), crate::Status::OPTION, "{text}: {error}");
+        }
     }
 
     #[test]

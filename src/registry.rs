@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::driver::lock;
 use crate::error::{Error, Result};
 use crate::fork;
-use crate::model::{Selection, Service};
+use crate::model::{check_name, Selection, Service};
 use crate::options::{Options, RegisterOptions, WatchOptions};
 use crate::pending::Pending;
 use crate::record::Question;
@@ -80,6 +80,13 @@ impl Registry {
         }
     }
 
+    /// The core, for a call about a service of this name.
+    fn core_for(&self, name: &str) -> Result<&Arc<Core>> {
+        let core = self.core()?;
+        check_name("name", name)?;
+        Ok(core)
+    }
+
     /// Changes options in place; a refused change changes nothing.
     ///
     /// # Errors
@@ -137,9 +144,10 @@ impl Registry {
     /// One Service per version of the name, nodes sorted by id.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `CANCELLED` if the registry closes meanwhile.
+    /// `NOT_FOUND`; `INVALID` or `TOO_LARGE` for what can be no name; `CANCELLED` if the registry
+    /// closes meanwhile.
     pub fn get_service(&self, name: &str) -> Pending<Result<Vec<Service>>> {
-        match self.core() {
+        match self.core_for(name) {
             Ok(core) => core.services(name),
             Err(error) => Pending::ready(Err(error)),
         }
@@ -150,7 +158,7 @@ impl Registry {
     /// # Errors
     /// Those of [`Registry::get_service`].
     pub fn get_service_json(&self, name: &str) -> Pending<Result<Arc<str>>> {
-        match self.core() {
+        match self.core_for(name) {
             Ok(core) => core.services_json(name),
             Err(error) => Pending::ready(Err(error)),
         }

@@ -137,8 +137,8 @@ fn bare(address: &str) -> String {
 
 fn at_node(error: Error, i: usize) -> Error {
     match error {
-        Error::TooLarge { limit, size, unit, .. } => {
-            Error::TooLarge { field: format!("nodes[{i}] on the dns-sd wire"), limit, size, unit }
+        Error::TooLarge { field, limit, size, unit } => {
+            Error::TooLarge { field: format!("nodes[{i}] on the dns-sd wire ({field})"), limit, size, unit }
         }
         other => other,
     }

@@ -50,6 +50,7 @@ impl Lookups {
         let watched = self.interests.get(&Question::Everything);
         let covered = watched.is_some_and(|all| all.watches > 0 && all.waits_until.is_none());
         let waits_until = (!covered).then(|| now + timeout);
+        self.make_room();
         self.interests.insert(question.clone(), Interest { waits_until, used: now, watches: 0 });
         if covered {
             Asked::Settled
@@ -58,12 +59,16 @@ impl Lookups {
         }
     }
 
-    /// Drops interests that nobody used for a minute, and the oldest above the limit.
+    /// Drops interests that nobody used for a minute.
     fn forget(&mut self, now: Time) {
         let keep = Duration::from_millis(limits::INTEREST_MS);
         self.interests.retain(|_, i| i.watches > 0 || i.waits_until.is_some() || now - i.used < keep);
+    }
+
+    /// Drops the oldest of too many interests; one that is watched or waited for stays.
+    fn make_room(&mut self) {
         while self.interests.len() >= limits::INTERESTS {
-            let unused = self.interests.iter().filter(|(_, i)| i.watches == 0);
+            let unused = self.interests.iter().filter(|(_, i)| i.watches == 0 && i.waits_until.is_none());
             let Some(oldest) = unused.min_by_key(|(_, i)| i.used).map(|(q, _)| q.clone()) else { return };
             self.interests.remove(&oldest);
         }

@@ -20,7 +20,7 @@ use crate::link::{Command, Patience, Scope};
 use crate::model::{Selection, Service};
 use crate::options::{RegisterOptions, WatchOptions};
 use crate::record::{Interface, Key, Owner, Question, Reach, Record, Sighting, Time};
-use crate::wire::choose_address;
+use crate::wire::address::{choose_address, is_this_host};
 
 pub use lookup::LookupId;
 pub use view::{fold, Listed};
@@ -129,7 +129,7 @@ impl Engine {
 
     fn refuse_loopback(&self, service: &Service) -> Result<()> {
         let networked = self.interfaces.iter().any(|i| !i.loopback);
-        let loopback = |address: &str| address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let loopback = |address: &str| address.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
         match service.nodes.iter().enumerate().find(|(_, node)| networked && loopback(&node.address)) {
             Some((i, node)) => {
                 let names: Vec<&str> = self.interfaces.iter().map(|i| &*i.name).collect();
@@ -235,12 +235,7 @@ impl Engine {
         match sighting {
             Sighting::Seen { record, reach } => self.seen(now, record, reach),
             Sighting::Alive { keys, at } => keys.iter().for_each(|key| self.view.alive(key, *at)),
-            Sighting::Gone { key, reason } => {
-                if self.view.is_heard(key) {
-                    let delta = self.view.remove(key, *reason);
-                    delta.into_iter().for_each(|delta| self.tell(delta));
-                }
-            }
+            Sighting::Gone { key, reason } => self.remove_heard(key, *reason),
             Sighting::Settled(question) => self.settle(question),
             Sighting::Interfaces(interfaces) => self.set_interfaces(interfaces),
             Sighting::Dropped(reason) => self.drop_heard(reason),
@@ -254,7 +249,8 @@ impl Engine {
         let on_own = |reach: &&Reach| self.interfaces.iter().any(|i| i.name == reach.interface);
         let own_reach: Vec<Reach> = reach.iter().filter(on_own).cloned().collect();
         if own_reach.is_empty() && !reach.is_empty() {
-            return;
+            // Heard on interfaces of other registries only, so for this one it is not there any more.
+            return self.remove_heard(&record.key, Reason::LinkDown);
         }
         let address = match choose_address(&record.node.address, &own_reach, &self.interfaces) {
             Ok(address) => address,
@@ -263,8 +259,18 @@ impl Engine {
         if self.view.len() >= limits::VIEW_NODES && self.view.record(&record.key).is_none() {
             return self.drop_heard("view-full");
         }
+        if self.view.is_another(record) {
+            self.remove_heard(&record.key, Reason::Changed);
+        }
         let delta = self.view.put_heard(now, record.clone(), own_reach, address);
         delta.into_iter().for_each(|delta| self.tell(delta));
+    }
+
+    fn remove_heard(&mut self, key: &Key, reason: Reason) {
+        if self.view.is_heard(key) {
+            let delta = self.view.remove(key, reason);
+            delta.into_iter().for_each(|delta| self.tell(delta));
+        }
     }
 
     fn drop_heard(&mut self, reason: &'static str) {
@@ -296,7 +302,8 @@ impl Engine {
     fn set_interfaces(&mut self, all: &[Interface]) {
         self.interfaces = self.scope.select(all).into_iter().cloned().collect();
         let interfaces = &self.interfaces;
-        let deltas = self.view.readdress(|registered, reach| match reach {
+        let is_own = |reach: &Reach| interfaces.iter().any(|i| i.name == reach.interface);
+        let deltas = self.view.readdress(is_own, |registered, reach| match reach {
             None => Some(own_address(registered, interfaces)),
             Some(reach) => choose_address(registered, reach, interfaces).ok(),
         });
@@ -315,6 +322,8 @@ impl Engine {
                 Due::Check(key) => self.outputs.push_back(Output::Command(Command::Check(key))),
                 Due::Expired(delta) => {
                     self.counts.expired += 1;
+                    // A last time, so that one whose answers were lost comes back.
+                    self.outputs.push_back(Output::Command(Command::Check(delta.key.clone())));
                     self.tell(delta);
                 }
             }
@@ -373,7 +382,13 @@ impl Engine {
 /// The address of a node of this host as this process reads it: as registered, or the first
 /// address of an own interface, or the loopback address while there is none.
 fn own_address(registered: &str, interfaces: &[Interface]) -> String {
+    if !is_this_host(registered) {
+        return registered.to_owned();
+    }
     let of = |i: &Interface| i.addrs.iter().map(|ip| Reach { ip: *ip, interface: i.name.clone() }).collect::<Vec<_>>();
     let reach: Vec<Reach> = interfaces.iter().flat_map(of).collect();
     choose_address(registered, &reach, interfaces).unwrap_or_else(|_| "127.0.0.1".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

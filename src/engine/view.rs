@@ -66,8 +66,15 @@ impl Delta {
 enum Life {
     /// Registered here: until it is withdrawn.
     Own,
-    /// Heard: until `lease` after the last sign of life; `checks` were sent since.
-    Heard { last: Time, checks: usize },
+    /// Heard: until `lease` after the last sign of life; `checks` were sent since. Nothing is due
+    /// before `earliest`, which gives an answer its time where a check went out late.
+    Heard { last: Time, checks: usize, earliest: Time },
+}
+
+impl Life {
+    fn heard(at: Time) -> Life {
+        Life::Heard { last: at, checks: 0, earliest: at }
+    }
 }
 
 #[derive(Debug)]
@@ -133,6 +140,13 @@ impl View {
         self.put(record, Vec::new(), address, Life::Own)
     }
 
+    /// Whether the key stands for another node: software that says no owner can say another
+    /// service or id under the label it had.
+    pub fn is_another(&self, record: &Record) -> bool {
+        self.record(&record.key)
+            .is_some_and(|known| known.service.name != record.service.name || known.node.id != record.node.id)
+    }
+
     /// Lists a node heard now, or takes it as a sign of life. `None` if it is older than what is known.
     pub fn put_heard(&mut self, now: Time, record: Arc<Record>, reach: Vec<Reach>, address: String) -> Option<Delta> {
         if let Some(known) = self.entries.get(&record.key) {
@@ -141,7 +155,7 @@ impl View {
                 return None;
             }
         }
-        Some(self.put(record, reach, address, Life::Heard { last: now, checks: 0 }))
+        Some(self.put(record, reach, address, Life::heard(now)))
     }
 
     fn put(&mut self, record: Arc<Record>, reach: Vec<Reach>, address: String, life: Life) -> Delta {
@@ -180,7 +194,7 @@ impl View {
         let Some(mut entry) = self.entries.remove(key) else { return };
         self.unschedule(&entry);
         if let Life::Heard { last, .. } = entry.life {
-            entry.life = Life::Heard { last: last.max(at), checks: 0 };
+            entry.life = Life::heard(last.max(at));
         }
         self.schedule(&entry);
         self.entries.insert(key.clone(), entry);
@@ -215,14 +229,30 @@ impl View {
         Some(entry)
     }
 
-    /// Chooses each address anew with `choose`, which gets the record's address and its reach
-    /// (`None` for a node registered here).
-    pub fn readdress(&mut self, choose: impl Fn(&str, Option<&[Reach]>) -> Option<String>) -> Vec<Delta> {
+    /// Forgets addresses heard on interfaces that `is_own` does not know any more, with the nodes that
+    /// had no other, and chooses each address anew with `choose`, which gets the record's address and
+    /// its reach (`None` for a node registered here).
+    pub fn readdress(
+        &mut self,
+        is_own: impl Fn(&Reach) -> bool,
+        choose: impl Fn(&str, Option<&[Reach]>) -> Option<String>,
+    ) -> Vec<Delta> {
         let keys: Vec<Key> = self.entries.keys().cloned().collect();
-        keys.iter().filter_map(|key| self.readdress_one(key, &choose)).collect()
+        keys.iter().filter_map(|key| self.readdress_one(key, &is_own, &choose)).collect()
     }
 
-    fn readdress_one(&mut self, key: &Key, choose: impl Fn(&str, Option<&[Reach]>) -> Option<String>) -> Option<Delta> {
+    fn readdress_one(
+        &mut self,
+        key: &Key,
+        is_own: impl Fn(&Reach) -> bool,
+        choose: impl Fn(&str, Option<&[Reach]>) -> Option<String>,
+    ) -> Option<Delta> {
+        let entry = self.entries.get_mut(key)?;
+        let reached = !entry.reach.is_empty();
+        entry.reach.retain(is_own);
+        if reached && entry.reach.is_empty() {
+            return self.remove(key, Reason::LinkDown);
+        }
         let entry = self.entries.get_mut(key)?;
         let reach = (entry.life != Life::Own).then_some(entry.reach.as_slice());
         let address = choose(&entry.record.node.address, reach)?;
@@ -239,13 +269,17 @@ impl View {
     }
 
     fn due_at(&self, entry: &Entry) -> Option<Time> {
-        let Life::Heard { last, checks } = entry.life else { return None };
-        let lease = Duration::from_secs(u64::from(entry.record.lease));
-        let basis = lease.min(self.patience.check_after * 100 / CHECKS[0]);
-        Some(match CHECKS.get(checks) {
-            Some(percent) => last + basis * *percent / 100,
-            None => last + lease + self.patience.grace,
-        })
+        let Life::Heard { last, checks, earliest } = entry.life else { return None };
+        let due = match CHECKS.get(checks) {
+            Some(percent) => last + self.check_basis(&entry.record) * *percent / 100,
+            None => last + lease(&entry.record) + self.patience.grace,
+        };
+        Some(due.max(earliest))
+    }
+
+    /// What the percentages of [`CHECKS`] are of.
+    fn check_basis(&self, record: &Record) -> Duration {
+        lease(record).min(self.patience.check_after * 100 / CHECKS[0])
     }
 
     fn schedule(&mut self, entry: &Entry) {
@@ -272,10 +306,15 @@ impl View {
             return None;
         }
         self.timers.remove(&(due, key.clone()));
-        let entry = self.entries.get_mut(&key)?;
-        match &mut entry.life {
-            Life::Heard { checks, .. } if *checks < CHECKS.len() => {
-                *checks += 1;
+        let basis = self.check_basis(&self.entries.get(&key)?.record);
+        let answer = self.patience.answer;
+        match &mut self.entries.get_mut(&key)?.life {
+            Life::Heard { last, checks, earliest } if *checks < CHECKS.len() => {
+                // Late, after this host was stopped or slept: one check stands for all that were missed.
+                let on_time = |percent: &u32| *last + basis * *percent / 100 > now;
+                *checks = CHECKS.iter().position(on_time).unwrap_or(CHECKS.len()).max(*checks + 1);
+                let late = now - due > answer;
+                *earliest = if late { now + answer } else { now };
                 let next = self.entries.get(&key).and_then(|entry| self.due_at(entry));
                 self.timers.extend(next.map(|due| (due, key.clone())));
                 Some(Due::Check(key))
@@ -306,6 +345,15 @@ impl View {
         self.entries.get(key).map(|entry| &entry.listed)
     }
 
+    /// Why a node is listed now: `Duplicate` only while another owner has the same service and id.
+    pub fn reason(&self, listed: &Listed) -> Reason {
+        let ids = self.groups.get(listed.service.name.as_str()).and_then(|group| group.ids.get(&listed.node.id));
+        match ids {
+            Some(2..) => listed.reason,
+            _ => Reason::Announced,
+        }
+    }
+
     /// The first node after `cursor` in key order, of one service or of all.
     pub fn after(&self, cursor: Option<&Key>, service: Option<&str>) -> Option<&Arc<Listed>> {
         let from = cursor.map_or(Bound::Unbounded, Bound::Excluded);
@@ -315,6 +363,10 @@ impl View {
         };
         self.listed(key)
     }
+}
+
+fn lease(record: &Record) -> Duration {
+    Duration::from_secs(u64::from(record.lease))
 }
 
 /// Groups nodes into services as `get_service` returns them: by version; metadata and endpoints of

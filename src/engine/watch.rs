@@ -27,7 +27,8 @@ pub struct Watch {
     service: Option<Arc<str>>,
     limit: usize,
     phase: Phase,
-    settled: bool,
+    /// Set when the first answers are in: changes queued before this place are told before `Synced`.
+    settled: Option<u64>,
     resync: bool,
     pending: BTreeMap<u64, Delta>,
     place: HashMap<Key, u64>,
@@ -43,7 +44,7 @@ impl Watch {
             service,
             limit,
             phase: Phase::Snapshot { cursor: None },
-            settled,
+            settled: settled.then_some(0),
             resync: false,
             pending: BTreeMap::new(),
             place: HashMap::new(),
@@ -65,14 +66,14 @@ impl Watch {
 
     /// The first answers are in: `Synced` may be told.
     pub fn settle(&mut self) {
-        self.settled = true;
+        self.settled.get_or_insert(self.next_place);
     }
 
     /// Whether `next` would give an event.
     pub fn is_ready(&self, view: &View) -> bool {
         let snapshot = match &self.phase {
             Phase::Snapshot { cursor } => {
-                self.settled || view.after(cursor.as_ref(), self.service.as_deref()).is_some()
+                self.settled.is_some() || view.after(cursor.as_ref(), self.service.as_deref()).is_some()
             }
             _ => false,
         };
@@ -128,9 +129,10 @@ impl Watch {
         if let Phase::Snapshot { cursor } = &mut self.phase {
             if let Some(listed) = view.after(cursor.as_ref(), self.service.as_deref()) {
                 *cursor = Some(listed.key.clone());
-                return Some(change(Action::Create, listed, listed.reason));
+                return Some(change(Action::Create, listed, view.reason(listed)));
             }
-            if self.settled {
+            let first = self.pending.keys().next().copied();
+            if self.settled.is_some_and(|settled| first.is_none_or(|first| first >= settled)) {
                 self.phase = Phase::CatchUp;
                 self.live_if_caught_up();
                 return Some(Event::Synced);

@@ -112,7 +112,8 @@ impl Link for MdnsSd {
     }
 
     fn patience(&self) -> Patience {
-        Patience { check_after: Duration::from_secs(90), grace: Duration::from_secs(2) }
+        let (check_after, grace) = (Duration::from_secs(90), Duration::from_secs(2));
+        Patience { check_after, grace, answer: hearing::ANSWER }
     }
 
     fn counters(&self) -> Vec<(String, u64)> {

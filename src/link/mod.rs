@@ -71,6 +71,8 @@ pub struct Patience {
     pub check_after: Duration,
     /// A silent node is deleted this long after its lease.
     pub grace: Duration,
+    /// What a check takes at most until its answer is told.
+    pub answer: Duration,
 }
 
 /// One way to the network, shared by the registries of a process that use it.

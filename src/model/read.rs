@@ -268,6 +268,7 @@ impl Fields<'_> {
 }
 
 pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
+    within(field, "bytes", name.len(), limits::NAME_BYTES)?;
     if name.is_empty() {
         return Err(Error::invalid(field, format!("must be 1 to {} bytes", limits::NAME_BYTES), "0 bytes"));
     }
@@ -327,12 +328,17 @@ pub(crate) fn check_address(field: &str, address: &str) -> Result<()> {
 fn check_literal(field: &str, address: &str, ip: IpAddr) -> Result<()> {
     let link_local = matches!(ip, IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80);
     match address.split_once('%') {
-        Some((_, zone)) if !link_local || zone.is_empty() => {
+        Some((_, zone)) if !link_local || !is_interface_name(zone) => {
             Err(Error::invalid(field, "%interface belongs on an IPv6 link-local address", address))
         }
         _ if ip.is_multicast() => Err(Error::invalid(field, "must not be a multicast address", address)),
         _ => Ok(()),
     }
+}
+
+/// As Linux has them: 1 to 15 visible characters.
+fn is_interface_name(zone: &str) -> bool {
+    (1..=15).contains(&zone.len()) && zone.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The same rules for a descriptor built in Rust.

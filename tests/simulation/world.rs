@@ -14,7 +14,8 @@ use crate::network::{seen, Agenda, Event, Packet, Weather};
 
 const HOSTS: usize = 4;
 const SERVICES: [&str; 3] = ["greeter", "store", "mail"];
-const PATIENCE: Patience = Patience { check_after: Duration::from_secs(90), grace: Duration::from_secs(1) };
+const PATIENCE: Patience =
+    Patience { check_after: Duration::from_secs(90), grace: Duration::from_secs(1), answer: Duration::from_secs(1) };
 /// Longest interval of the query schedule, so that a lost announcement is repaired within it.
 const BROWSE_CAP: Duration = Duration::from_secs(8);
 const LEASE: Duration = Duration::from_secs(4);

@@ -31,6 +31,10 @@ const BARE: (Duration, u32) = (Duration::from_secs(1), 5);
 const HELD: Duration = Duration::from_millis(40);
 /// How long after its window a check counts as answered.
 const ANSWERED: Duration = Duration::from_millis(100);
+/// The shortest and the longest window of a check.
+const WINDOW: (Duration, Duration) = (Duration::from_millis(1_200), Duration::from_secs(5));
+/// What a check takes at most: its window, and two turns of the daemon.
+pub(super) const ANSWER: Duration = Duration::from_secs(6);
 
 #[derive(Debug)]
 struct Known {
@@ -44,6 +48,8 @@ struct Known {
     direct: bool,
     /// IPv4 addresses from such an answer, for while the daemon has none.
     lent: Vec<Reach>,
+    /// When its last sign of life was told.
+    sign: Instant,
 }
 
 fn has_ipv4(reach: &[Reach]) -> bool {
@@ -269,7 +275,7 @@ impl Hearing {
         }
         self.replay.resolved.insert(key.clone());
         let (record, fullname) = (Arc::new(record), fullname.into());
-        self.learn(now, key, Known { record, reach, fullname, lost: None, direct: false, lent });
+        self.learn(now, key, Known { record, reach, fullname, lost: None, direct: false, lent, sign: now });
     }
 
     /// An owner answered a one-shot question. The daemon does not have the answer; what it has of
@@ -308,7 +314,7 @@ impl Hearing {
         }
         let lent = reach.iter().filter(|reach| reach.ip.is_ipv4()).cloned().collect();
         let (record, fullname) = (Arc::new(record), fullname.into());
-        self.learn(now, key, Known { record, reach, fullname, lost: None, direct, lent });
+        self.learn(now, key, Known { record, reach, fullname, lost: None, direct, lent, sign: now });
     }
 
     /// Tells of a record, but waits a moment for the IPv4 addresses where only others have come:
@@ -381,7 +387,7 @@ impl Hearing {
             return Ok(None);
         }
         let window = Duration::from_millis(u64::from(known.record.lease) * 150);
-        let window = window.clamp(Duration::from_millis(1_200), Duration::from_secs(5));
+        let window = window.clamp(WINDOW.0, WINDOW.1);
         Ok(Some((known.fullname.to_string(), window)))
     }
 
@@ -409,11 +415,18 @@ impl Hearing {
     }
 
     /// The daemon has removed none of these that it still knew of: the others have answered.
-    pub fn answered(&mut self, keys: Vec<Key>) {
+    pub fn answered(&mut self, now: Instant, keys: Vec<Key>) {
         for key in keys {
-            if let Some(check) = self.checks.remove(&key) {
-                self.told.push_back(Sighting::Alive { keys: vec![key], at: check.started });
-            }
+            let Some(check) = self.checks.remove(&key) else { continue };
+            let Some(known) = self.known.get_mut(&key) else { continue };
+            let lease = Duration::from_secs(u64::from(known.record.lease));
+            // Whoever did not hear of it for so long has deleted it, and needs the data again.
+            let forgotten = now.saturating_duration_since(known.sign) >= lease;
+            known.sign = now;
+            self.told.push_back(match forgotten {
+                true => Sighting::Seen { record: known.record.clone(), reach: known.reach.clone() },
+                false => Sighting::Alive { keys: vec![key], at: check.started },
+            });
         }
     }
 

@@ -140,7 +140,7 @@ fn a_check_is_answered_unless_the_node_was_removed_in_its_window() {
     assert!(ear.hearing.handle_timeout(ear.at(1_629)).is_empty());
     let over = ear.hearing.handle_timeout(ear.at(1_630));
     assert_eq!(over, [Key::from("lives")]);
-    ear.hearing.answered(over);
+    ear.hearing.answered(ear.at(1_640), over);
     assert_eq!(ear.told(), ["alive [\"lives\"]"]);
     assert_eq!(ear.hearing.check(&"dies".into()), Err(()));
 }
@@ -292,4 +292,15 @@ fn a_node_heard_by_ipv6_first_waits_a_moment_for_its_ipv4_address() {
         assert_eq!(all.last(), Some(&2), "{order:?}");
         assert!(ear.hearing.held.is_empty());
     }
+}
+
+#[test]
+fn an_answer_after_the_lease_is_told_with_the_data() {
+    let mut ear = Ear::new();
+    ear.resolved(20, "k", 1, "eth0");
+    ear.told();
+    ear.hearing.checking("k".into(), Time(1), ear.at(10_000));
+    let over = ear.hearing.handle_timeout(ear.at(10_100));
+    ear.hearing.answered(ear.at(10_100), over);
+    assert_eq!(ear.told(), ["seen k 1"], "its lease of 10 s was over: whoever listens has deleted it");
 }

@@ -424,7 +424,7 @@ impl Worker {
             self.waiting.push(Turn::Checked(due, 1));
         }
         if self.subscriptions.front().is_none_or(|first| first.events.is_empty()) {
-            self.hearing.answered(std::mem::take(&mut self.answered));
+            self.hearing.answered(now, std::mem::take(&mut self.answered));
         }
     }
 
