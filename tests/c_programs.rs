@@ -56,9 +56,11 @@ fn library() -> &'static Path {
     })
 }
 
-/// A command on a loopback of its own: the programs run at once and must not hear each other.
+/// A command on a loopback of its own: the programs run at once and must not hear each other. Cargo sets the library
+/// path, which goes before the path in the program: what an older build left there must not be what is tested.
 fn alone(program: &OsStr) -> Command {
     let mut command = Command::new("unshare");
+    command.env("LD_LIBRARY_PATH", library());
     command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]).arg(program);
     command
 }
