@@ -51,9 +51,9 @@
  *    watch's own callback: MDNSREG_DEFERRED at once. If a running callback has not ended in time:
  *    MDNSREG_ERR_BUSY, nothing is lost, and no new callback starts.
  * 5. mdnsreg_watch_close never blocks, in any order of registries and watches; it wakes a blocked next with
- *    MDNSREG_END. mdnsreg_close hands the first goodbyes to the network, at most 250 ms (inside a callback: at
- *    once, MDNSREG_DEFERRED). mdnsreg_default returns a new reference; close drops it, and the nodes go with
- *    the last.
+ *    MDNSREG_END. mdnsreg_close waits until the network took the first goodbyes and the link has
+ *    ended, at most 250 ms (inside a callback: not at all, MDNSREG_DEFERRED). mdnsreg_default returns a new
+ *    reference; close drops it, and the nodes go with the last.
  * 6. Queues are bounded (watch option "queue", by default 1024 changes); who falls behind gets "resync", then
  *    the present state. The first state is never queued.
  * 7. One face at a time: a second gets MDNSREG_ERR_BUSY. The first that is used is the watch's for its life.
@@ -338,10 +338,9 @@ mdnsreg_status mdnsreg_default(mdnsreg_registry **out, mdnsreg_error **err);
  * @param options_json  a JSON object of the options that change, not NULL; copied
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
- *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_INVALID |
- *         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_NETWORK | MDNSREG_ERR_UNSUPPORTED |
- *         MDNSREG_ERR_BUSY (registered or watched, or inside the log callback) | MDNSREG_ERR_FORKED |
- *         MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_TOO_LARGE |
+ *         MDNSREG_ERR_NETWORK | MDNSREG_ERR_UNSUPPORTED | MDNSREG_ERR_BUSY (registered or watched, or
+ *         inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: while sockets are opened; not for the network.
  * Since: 0.1.0
@@ -386,9 +385,8 @@ const char *mdnsreg_string(mdnsreg_registry *registry);
  * @param err  [out, owned] why not, with "field", "limit" and "value"; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_INVALID |
- *         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_TIMEOUT | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
- *         MDNSREG_ERR_UNSUPPORTED | MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED |
- *         MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+ *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: until the network took the announcement; mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
  * Since: 0.1.0
@@ -407,7 +405,7 @@ mdnsreg_status mdnsreg_register(mdnsreg_registry *registry,
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_INVALID | MDNSREG_ERR_TOO_LARGE |
- *         MDNSREG_ERR_TIMEOUT | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+ *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
  *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: until the network took the goodbye; mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
@@ -419,12 +417,12 @@ mdnsreg_status mdnsreg_deregister(mdnsreg_registry *registry, const char *servic
  * Looks a service up: one object per version, nodes sorted by id, own nodes included.
  *
  * @param registry  the registry, not NULL
- * @param name  the service's name, not NULL; copied
+ * @param name  the service's name, 1 to 255 bytes without control characters, not NULL; copied
  * @param out_json  [out, owned] a JSON array; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_INVALID | MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_NOT_FOUND |
- *         MDNSREG_ERR_TIMEOUT | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+ *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
  *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: not for a name looked up in the last minute or watched; else until the answers have settled,
@@ -443,7 +441,7 @@ mdnsreg_status mdnsreg_get_service(mdnsreg_registry *registry,
  * @param out_json  [out, owned] a JSON array; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
- *         MDNSREG_ERR_TIMEOUT | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+ *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
  *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: until the answers have settled, at most the option "timeout_ms". mdnsreg_close wakes it with
@@ -459,8 +457,7 @@ mdnsreg_status mdnsreg_list_services(mdnsreg_registry *registry, char **out_json
  * @param out_json  [out, owned] a JSON object; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
- *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED |
- *         MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: no.
  * Since: 0.1.0
@@ -476,7 +473,9 @@ mdnsreg_status mdnsreg_stats(mdnsreg_registry *registry, char **out_json, mdnsre
  *         time) | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any; calls of other threads on this registry end with MDNSREG_ERR_CANCELLED.
- * Blocks: until the network took the goodbyes, at most 250 ms; inside a callback, no.
+ * Blocks: until the network took the first goodbyes and, where no other registry of the process uses the
+ *         same port, the link has ended; at most 250 ms. Not inside a callback, and not where other
+ *         references to the process's own registry remain.
  * Since: 0.1.0
  */
 mdnsreg_status mdnsreg_close(mdnsreg_registry *registry);
@@ -576,7 +575,7 @@ mdnsreg_status mdnsreg_event_free(mdnsreg_event *event);
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_INVALID |
- *         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM |
+ *         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM |
  *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: no.
@@ -663,8 +662,8 @@ mdnsreg_status mdnsreg_watch_dispatch(mdnsreg_watch *watch,
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED (also: stopped before) |
  *         MDNSREG_ERR_TYPE | MDNSREG_ERR_NETWORK (no thread could be made) |
- *         MDNSREG_ERR_BUSY (started before, or another face is used, or inside the log callback) |
- *         MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_BUSY (started before, or another face is used, which asking for the descriptor does as
+ *         well, or inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: no.
  * Since: 0.1.0

@@ -1,6 +1,7 @@
 //! The C header: generated from the sources, committed, complete.
 #![cfg(feature = "capi")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -201,6 +202,37 @@ fn every_status_a_comment_lists_exists_and_each_call_lists_the_universal_ones() 
             }
         }
     }
+}
+
+/// What a function's comment lists that a call outside the log callback, in no fork and with no defect, can come to.
+fn listed(function: &Declared) -> BTreeSet<String> {
+    let lines = function.comment.lines().map(|line| line.trim_start_matches([' ', '*']));
+    let lines = lines.skip_while(|line| !line.starts_with("@return")).take_while(|line| !line.starts_with("Threads:"));
+    statuses(&lines.collect::<Vec<_>>().join(" ").replace("MDNSREG_ERR_BUSY (inside the log callback)", ""))
+}
+
+fn statuses(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let universal = ["MDNSREG_OK", "MDNSREG_ERR_FORKED", "MDNSREG_ERR_PANIC"];
+    words.filter(|word| word.starts_with("MDNSREG_") && !universal.contains(word)).map(str::to_owned).collect()
+}
+
+/// The program can then tell a status that a comment should list from one that it should not.
+#[test]
+fn the_calls_at_random_know_the_lists_of_the_comments() {
+    let program = fs::read_to_string(root().join("tests/c/misuse_at_random.c")).unwrap();
+    let sets = program.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(" MDNSREG_"));
+    let code = sets.fold(program.clone(), |code, (name, set)| code.replace(name, &format!("MDNSREG_{set}")));
+    let calls = code.split("LISTED(mdnsreg_").skip(1).map(|rest| rest.split(");").next().unwrap());
+    let declared = declared();
+    let mut checked = BTreeSet::new();
+    for call in calls {
+        let name = format!("mdnsreg_{}", call.split('(').next().unwrap());
+        let function = declared.iter().find(|function| function.name == name).expect("a call of a function");
+        assert_eq!(statuses(call), listed(function), "{name}");
+        checked.insert(name);
+    }
+    assert!(checked.len() >= 17, "{checked:?}");
 }
 
 #[test]

@@ -40,6 +40,8 @@ impl Face {
 #[derive(Default)]
 struct State {
     face: Option<Face>,
+    /// The descriptor was handed out: pull and loop go with it, push does not.
+    polled: bool,
     stopped: bool,
     /// A thread is in `dispatch`.
     dispatching: bool,
@@ -78,6 +80,9 @@ impl Queue {
             _ if face == Face::Push && state.stopped => Err(Error::Closed { what: "watch" }),
             Some(taken) if taken != face || face == Face::Push => {
                 Err(Error::Busy { what: format!("the watch is read with {}", taken.call()) })
+            }
+            _ if face == Face::Push && state.polled => {
+                Err(Error::Busy { what: "the watch is read with mdnsreg_watch_fd".into() })
             }
             _ => {
                 state.face = Some(face);
@@ -266,9 +271,12 @@ impl Queue {
 
     /// The descriptor that is readable while events wait.
     pub(super) fn fd(&self) -> Result<i32> {
-        if self.lock().face == Some(Face::Push) {
+        let mut state = self.lock();
+        if state.face == Some(Face::Push) {
             return Err(Error::Busy { what: format!("the watch is read with {}", Face::Push.call()) });
         }
-        self.watcher.fd()
+        let fd = self.watcher.fd()?;
+        state.polled = true;
+        Ok(fd)
     }
 }

@@ -105,10 +105,9 @@ pub unsafe extern "C" fn mdnsreg_default(
 /// @param options_json  a JSON object of the options that change, not NULL; copied
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
-///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_INVALID |
-///         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_NETWORK | MDNSREG_ERR_UNSUPPORTED |
-///         MDNSREG_ERR_BUSY (registered or watched, or inside the log callback) | MDNSREG_ERR_FORKED |
-///         MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_TOO_LARGE |
+///         MDNSREG_ERR_NETWORK | MDNSREG_ERR_UNSUPPORTED | MDNSREG_ERR_BUSY (registered or watched, or
+///         inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: while sockets are opened; not for the network.
 /// Since: 0.1.0
@@ -172,9 +171,8 @@ pub unsafe extern "C" fn mdnsreg_string(registry: *mut mdnsreg_registry) -> *con
 /// @param err  [out, owned] why not, with "field", "limit" and "value"; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_INVALID |
-///         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_TIMEOUT | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
-///         MDNSREG_ERR_UNSUPPORTED | MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED |
-///         MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: until the network took the announcement; mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
 /// Since: 0.1.0
@@ -203,7 +201,7 @@ pub unsafe extern "C" fn mdnsreg_register(
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_INVALID | MDNSREG_ERR_TOO_LARGE |
-///         MDNSREG_ERR_TIMEOUT | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
 ///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: until the network took the goodbye; mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
@@ -225,12 +223,12 @@ pub unsafe extern "C" fn mdnsreg_deregister(
 /// Looks a service up: one object per version, nodes sorted by id, own nodes included.
 ///
 /// @param registry  the registry, not NULL
-/// @param name  the service's name, not NULL; copied
+/// @param name  the service's name, 1 to 255 bytes without control characters, not NULL; copied
 /// @param out_json  [out, owned] a JSON array; free it with mdnsreg_string_free
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_INVALID | MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_NOT_FOUND |
-///         MDNSREG_ERR_TIMEOUT | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
 ///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: not for a name looked up in the last minute or watched; else until the answers have settled,
@@ -257,7 +255,7 @@ pub unsafe extern "C" fn mdnsreg_get_service(
 /// @param out_json  [out, owned] a JSON array; free it with mdnsreg_string_free
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
-///         MDNSREG_ERR_TIMEOUT | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
 ///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: until the answers have settled, at most the option "timeout_ms". mdnsreg_close wakes it with
@@ -284,8 +282,7 @@ pub unsafe extern "C" fn mdnsreg_list_services(
 /// @param out_json  [out, owned] a JSON object; free it with mdnsreg_string_free
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
-///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED |
-///         MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: no.
 /// Since: 0.1.0
@@ -310,7 +307,9 @@ pub unsafe extern "C" fn mdnsreg_stats(
 ///         time) | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any; calls of other threads on this registry end with MDNSREG_ERR_CANCELLED.
-/// Blocks: until the network took the goodbyes, at most 250 ms; inside a callback, no.
+/// Blocks: until the network took the first goodbyes and, where no other registry of the process uses the
+///         same port, the link has ended; at most 250 ms. Not inside a callback, and not where other
+///         references to the process's own registry remain.
 /// Since: 0.1.0
 #[no_mangle]
 pub unsafe extern "C" fn mdnsreg_close(registry: *mut mdnsreg_registry) -> mdnsreg_status {

@@ -54,7 +54,7 @@ fn limit(timeout_ms: i64) -> Result<Option<Duration>> {
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_INVALID |
-///         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM |
+///         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM |
 ///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: no.
@@ -187,8 +187,8 @@ pub unsafe extern "C" fn mdnsreg_watch_dispatch(
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED (also: stopped before) |
 ///         MDNSREG_ERR_TYPE | MDNSREG_ERR_NETWORK (no thread could be made) |
-///         MDNSREG_ERR_BUSY (started before, or another face is used, or inside the log callback) |
-///         MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_BUSY (started before, or another face is used, which asking for the descriptor does as
+///         well, or inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: no.
 /// Since: 0.1.0

@@ -36,7 +36,7 @@ int main(void) {
   mdnsreg_registry *registry = open_registry(), *none = NULL;
   mdnsreg_watch *watch = open_watch(registry, NULL), *no_watch = NULL;
   mdnsreg_event *event = NULL;
-  char *json = NULL;
+  char *json = NULL, name[257] = "";
   int32_t n = 0;
 
   CHECK_NULL(mdnsreg_open(NULL, NULL, &err), "out");
@@ -66,6 +66,11 @@ int main(void) {
   CHECK_STATUS(mdnsreg_open("{\"secure\":true}", &none, NULL), MDNSREG_ERR_UNSUPPORTED);
   CHECK_STATUS(mdnsreg_open("{\"addrs\":[\"nowhere0\"]}", &none, NULL), MDNSREG_ERR_OPTION);
   CHECK_REFUSED(mdnsreg_watch_open(registry, "{\"queue\":0}", &no_watch, &err), MDNSREG_ERR_OPTION, "queue");
+  CHECK_REFUSED(mdnsreg_get_service(registry, "", &json, &err), MDNSREG_ERR_INVALID, "name");
+  memset(name, 'n', 256);
+  CHECK_REFUSED(mdnsreg_get_service(registry, name, &json, &err), MDNSREG_ERR_TOO_LARGE, "name");
+  name[255] = 0;
+  CHECK_STATUS(mdnsreg_get_service(registry, name, &json, NULL), MDNSREG_ERR_NOT_FOUND);
   CHECK(none == NULL && event == NULL && json == NULL && no_watch == NULL);
   CHECK_OK(mdnsreg_watch_close(watch));
 

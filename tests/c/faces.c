@@ -113,6 +113,24 @@ static void exclusive(struct story *pulled, struct story *looped, struct story *
   CHECK(get(&pushed->freed) == freed + 3 && fd == -1);
 }
 
+static struct story descriptor_only;
+
+/* The descriptor goes with pull and loop, and excludes push. */
+static void exclusive_fd(mdnsreg_registry *registry, struct story *pushed) {
+  mdnsreg_watch *watch = open_watch(registry, NULL);
+  mdnsreg_error *err = NULL;
+  int32_t fd = -1, n = 0;
+  int freed = pushed->freed;
+  CHECK_OK(mdnsreg_watch_fd(watch, &fd, NULL));
+  CHECK_STATUS(mdnsreg_watch_start(watch, on_event, pushed, on_free, &err), MDNSREG_ERR_BUSY);
+  CHECK(strstr(mdnsreg_error_message(err), "mdnsreg_watch_fd") != NULL);
+  mdnsreg_error_free(err);
+  CHECK(get(&pushed->freed) == freed + 1);
+  CHECK_OK(mdnsreg_watch_dispatch(watch, 1, on_event, &descriptor_only, &n, NULL));
+  CHECK_OK(mdnsreg_watch_fd(watch, &fd, NULL));
+  CHECK_OK(mdnsreg_watch_close(watch));
+}
+
 static struct story stories[4];
 
 int main(void) {
@@ -144,8 +162,9 @@ int main(void) {
   AWAIT(get(&stories[2].events) == count);
   loop_next(&stories[3], count);
   exclusive(&stories[0], &stories[1], &stories[2]);
+  exclusive_fd(registry, &stories[2]);
   CHECK_OK(mdnsreg_watch_stop(stories[2].watch, DEADLINE_MS));
-  CHECK(get(&stories[2].freed) == 4);
+  CHECK(get(&stories[2].freed) == 5);
   for (i = 1; i < 4; i++) CHECK_TEXT(stories[i].text, stories[0].text);
 
   /* The end of a watch is readable as well. */
