@@ -29,6 +29,8 @@ const FORGET: Duration = Duration::from_secs(4_500);
 const BARE: (Duration, u32) = (Duration::from_secs(1), 5);
 /// How long the IPv4 addresses of a host may come after its IPv6 addresses.
 const HELD: Duration = Duration::from_millis(40);
+/// How long after a check's window the daemon drops addresses because of it.
+const DOUBT: Duration = Duration::from_secs(1);
 /// How long after its window a check counts as answered.
 const ANSWERED: Duration = Duration::from_millis(100);
 /// The shortest and the longest window of a check.
@@ -50,6 +52,20 @@ struct Known {
     lent: Vec<Reach>,
     /// When its last sign of life was told.
     sign: Instant,
+    /// What the daemon last had of `reach`.
+    had: Vec<Reach>,
+    /// A check makes the daemon drop addresses that are not answered for, which loss does too:
+    /// till then they are kept, and given up when two checks in a row leave them out.
+    doubted: Option<Instant>,
+    left_out: u32,
+}
+
+impl Known {
+    fn new(sign: Instant, record: Record, reach: Vec<Reach>, fullname: &str) -> Known {
+        let (record, fullname, had) = (Arc::new(record), fullname.into(), reach.clone());
+        let (lost, direct, lent, doubted, left_out) = (None, false, Vec::new(), None, 0);
+        Known { record, reach, fullname, lost, direct, lent, sign, had, doubted, left_out }
+    }
 }
 
 fn has_ipv4(reach: &[Reach]) -> bool {
@@ -263,8 +279,11 @@ impl Hearing {
                     lent = known.lent.clone();
                     reach = union(reach, &lent);
                 }
+                let doubted = known.doubted.is_some_and(|until| now < until) || known.had == reach;
+                let fewer = reach.iter().all(|reach| known.reach.contains(reach));
+                known.had.clone_from(&reach);
                 match *known.record == record {
-                    true if known.reach == reach => return drop(self.held.remove(key)),
+                    true if known.reach == reach || (doubted && fewer) => return drop(self.held.remove(key)),
                     // Another address of a node that is known holds up no lookup.
                     true => {}
                     false => self.last_new = Some(now),
@@ -274,8 +293,7 @@ impl Hearing {
             _ => self.last_new = Some(now),
         }
         self.replay.resolved.insert(key.clone());
-        let (record, fullname) = (Arc::new(record), fullname.into());
-        self.learn(now, key, Known { record, reach, fullname, lost: None, direct: false, lent, sign: now });
+        self.learn(now, key, Known { lent, ..Known::new(now, record, reach, fullname) });
     }
 
     /// An owner answered a one-shot question. The daemon does not have the answer; what it has of
@@ -313,8 +331,7 @@ impl Hearing {
             reach = union(reach, &other.reach);
         }
         let lent = reach.iter().filter(|reach| reach.ip.is_ipv4()).cloned().collect();
-        let (record, fullname) = (Arc::new(record), fullname.into());
-        self.learn(now, key, Known { record, reach, fullname, lost: None, direct, lent, sign: now });
+        self.learn(now, key, Known { direct, lent, ..Known::new(now, record, reach, fullname) });
     }
 
     /// Tells of a record, but waits a moment for the IPv4 addresses where only others have come:
@@ -393,6 +410,9 @@ impl Hearing {
 
     /// The daemon verifies: unless it removes the node within the window, the node has answered.
     pub fn checking(&mut self, key: Key, started: Time, until: Instant) {
+        if let Some(known) = self.known.get_mut(&key) {
+            known.doubted = Some(until + DOUBT);
+        }
         self.checks.insert(key, Check { started, until: Some(until + ANSWERED) });
     }
 
@@ -419,11 +439,17 @@ impl Hearing {
         for key in keys {
             let Some(check) = self.checks.remove(&key) else { continue };
             let Some(known) = self.known.get_mut(&key) else { continue };
+            let left = union(known.had.clone(), &known.lent);
+            known.left_out = if left == known.reach { 0 } else { known.left_out + 1 };
+            let moved = known.left_out > 1;
+            if moved {
+                (known.reach, known.left_out) = (left, 0);
+            }
             let lease = Duration::from_secs(u64::from(known.record.lease));
             // Whoever did not hear of it for so long has deleted it, and needs the data again.
             let forgotten = now.saturating_duration_since(known.sign) >= lease;
             known.sign = now;
-            self.told.push_back(match forgotten {
+            self.told.push_back(match forgotten || moved {
                 true => Sighting::Seen { record: known.record.clone(), reach: known.reach.clone() },
                 false => Sighting::Alive { keys: vec![key], at: check.started },
             });

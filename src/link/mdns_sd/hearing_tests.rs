@@ -274,6 +274,25 @@ fn a_node_heard_by_ipv6_first_waits_a_moment_for_its_ipv4_address() {
         let _ = ear.hearing.handle_timeout(ear.at(ms + 40));
         assert_eq!(reached(&mut ear), usize::from(ms == 1_000));
     }
+    // A check makes the daemon drop what is not answered for by both families.
+    let mut ear = Ear::new();
+    ear.hearing.resolved(ear.at(20), &"k".into(), "k", with(&["10.0.0.1", "fe80::1"]));
+    ear.hearing.checking("k".into(), Time(1), ear.at(1_000));
+    ear.hearing.resolved(ear.at(1_000), &"k".into(), "k", with(&["fe80::1"]));
+    assert_eq!((reached(&mut ear), reached(&mut ear), ear.hearing.held.len()), (2, 0, 0));
+    // A replay later on says no more than it did; another address is news.
+    ear.hearing.resolved(ear.at(90_000), &"k".into(), "k", with(&["fe80::1"]));
+    assert_eq!(reached(&mut ear), 0);
+    ear.hearing.resolved(ear.at(90_001), &"k".into(), "k", with(&["10.0.0.2", "fe80::1"]));
+    assert_eq!(reached(&mut ear), 2);
+    // What two checks in a row leave out is given up.
+    ear.hearing.checking("k".into(), Time(1), ear.at(100_000));
+    ear.hearing.resolved(ear.at(100_000), &"k".into(), "k", with(&["fe80::1"]));
+    ear.hearing.answered(ear.at(100_001), vec!["k".into()]);
+    ear.told();
+    ear.hearing.checking("k".into(), Time(1), ear.at(101_000));
+    ear.hearing.answered(ear.at(101_001), vec!["k".into()]);
+    assert_eq!((reached(&mut ear), reached(&mut ear)), (1, 0));
     // By a one-shot answer, of which the daemon missed the half.
     let mut ear = Ear::new();
     ear.hearing.answered_directly(ear.at(20), &"k".into(), "k", with(&["10.0.0.1"]));

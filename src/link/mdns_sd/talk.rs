@@ -80,9 +80,8 @@ impl Worker {
         if self.subscriptions.len() == 1 {
             self.hearing.read(number, broken);
         }
-        // Everybody says everything in answer, so it is asked only for who waits, and not too often.
-        let recently = self.last_one_shot.is_some_and(|at| now < at + ONE_SHOT);
-        if self.wants_browse && !recently {
+        // Everybody says everything in answer, so it is not asked too often.
+        if self.last_one_shot.is_none_or(|at| now >= at + ONE_SHOT) {
             self.one_shot = Some(self.ask_directly(now));
             self.last_one_shot = Some(now);
         }
