@@ -9,6 +9,7 @@
 //! - Its cache has no bound, and holds what any host of the network puts there.
 //! - A node that was cut off for longer than its lease is asked for after 5 s and then twice as
 //!   late each time, up to 10 min; the crate itself would wait for an hour.
+//! - No subtype is published: between two of its kind, a browse for one finds nothing.
 //! - When it starts it joins the multicast group on every interface, and then leaves those that
 //!   are not wanted. A scope that is made narrower says no goodbye on what it leaves.
 //! - What was multicast within the last second is not multicast again (RFC 6762 §6), and each

@@ -8,15 +8,17 @@ use mdns_sd::{ResolvedService, ServiceEvent};
 use super::convert::{key_of, reach_of, service_info, string_of};
 use super::count;
 use super::one_shot::OneShot;
-use super::worker::{Published, Subscription, Worker};
+use super::worker::{Published, Subscription, Worker, RETRY};
 use crate::clock;
-use crate::record::{Key, Owner, Reach, Record};
+use crate::record::{Key, Owner, Reach, Record, Sighting};
 use crate::wire::dnssd::{self, SERVICE_TYPE};
 
 /// Browses are at least so far apart, so that many lookups ask once.
 const BROWSE: Duration = Duration::from_millis(50);
 /// One-shot questions are at least so far apart.
 const ONE_SHOT: Duration = Duration::from_secs(1);
+/// A daemon that would not browse is asked again after so long.
+const REFUSED: Duration = Duration::from_secs(1);
 /// A browse whose replay was not read after so long does not hold up the next.
 const REPLAY: Duration = Duration::from_millis(250);
 
@@ -28,7 +30,10 @@ impl Worker {
             count(&self.counters.refused_by_daemon);
             return Some(());
         };
-        self.again(self.daemon.0.register(info))?;
+        if self.again(self.daemon.0.register(info))?.is_none() {
+            self.hearing.tell(Sighting::Dropped("refused-by-daemon"));
+            return Some(());
+        }
         count(&self.counters.published);
         let (owner, record) = (owner.clone(), record.clone());
         self.published.insert(record.key.clone(), Published { owner, record, plan });
@@ -37,9 +42,13 @@ impl Worker {
 
     pub fn withdraw(&mut self, now: Instant, key: &Key) -> Option<()> {
         if self.published.contains_key(key) {
-            self.again(self.daemon.0.unregister(&format!("{key}.{SERVICE_TYPE}")))?;
-            count(&self.counters.withdrawn);
+            let taken = self.again(self.daemon.0.unregister(&format!("{key}.{SERVICE_TYPE}")))?;
             self.published.remove(key);
+            if taken.is_none() {
+                self.hearing.tell(Sighting::Dropped("refused-by-daemon"));
+                return Some(());
+            }
+            count(&self.counters.withdrawn);
             self.outbox.note_withdrawn(key.clone(), now);
         }
         Some(())
@@ -48,16 +57,18 @@ impl Worker {
     pub fn verify(&mut self, now: Instant, key: &Key) -> Option<()> {
         if let Ok(Some((fullname, window))) = self.hearing.check(key) {
             let started = clock::now();
-            self.again(self.daemon.0.verify(fullname, window))?;
-            count(&self.counters.verified);
-            self.hearing.checking(key.clone(), started, now + window);
+            if self.again(self.daemon.0.verify(fullname, window))?.is_some() {
+                count(&self.counters.verified);
+                self.hearing.checking(key.clone(), started, now + window);
+            }
         }
         Some(())
     }
 
     pub fn browse_due(&self, now: Instant) -> Instant {
         let pause = if self.hearing.has_replayed() { BROWSE } else { REPLAY };
-        self.last_browse.map_or(now, |last| last + pause)
+        let due = self.last_browse.map_or(now, |last| last + pause);
+        self.browse_after.map_or(due, |after| due.max(after))
     }
 
     /// Begins the browse anew if something wants it: a query goes out, and the cache is replayed.
@@ -68,11 +79,19 @@ impl Worker {
         }
         if self.hearing.wants_refetch(now) {
             if self.again(self.daemon.0.stop_browse(SERVICE_TYPE)).is_none() {
+                self.browse_after = Some(now + RETRY);
                 return;
             }
             self.hearing.refetching(now);
         }
-        let Some(Some(events)) = self.again(self.daemon.0.browse(SERVICE_TYPE)) else { return };
+        let events = match self.again(self.daemon.0.browse(SERVICE_TYPE)) {
+            Some(Some(events)) => events,
+            // A full queue is empty soon; a daemon that refuses or has ended is not asked in a hurry.
+            refused => {
+                self.browse_after = Some(now + refused.map_or(RETRY, |_| REFUSED));
+                return;
+            }
+        };
         count(&self.counters.browsed);
         let broken = self.subscriptions.is_empty() && self.last_browse.is_some();
         let number = self.hearing.begin_browse();

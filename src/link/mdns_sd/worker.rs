@@ -21,7 +21,7 @@ const BATCH: usize = 64;
 /// How often the interfaces are listed.
 const POLL: Duration = Duration::from_secs(1);
 /// The daemon's queue or ours was full: when to try again.
-const RETRY: Duration = Duration::from_millis(2);
+pub(super) const RETRY: Duration = Duration::from_millis(2);
 /// How long the outbox may take to empty at the end, and then the daemon to end.
 const CLOSING: (Duration, Duration) = (Duration::from_millis(1_500), Duration::from_secs(2));
 
@@ -83,6 +83,8 @@ pub(super) struct Worker {
     /// Newest last; read from the first until the daemon has let go of it.
     pub subscriptions: VecDeque<Subscription>,
     pub last_browse: Option<Instant>,
+    /// The daemon would not browse: when to try again.
+    pub browse_after: Option<Instant>,
     pub wants_browse: bool,
     /// The daemon has yet to look at `enabled` again.
     pub wants_poke: bool,
@@ -127,6 +129,7 @@ impl Worker {
             published: HashMap::new(),
             subscriptions: VecDeque::new(),
             last_browse: None,
+            browse_after: None,
             wants_browse: false,
             wants_poke: false,
             waiting: Vec::new(),
@@ -169,7 +172,8 @@ impl Worker {
     /// The next input, unless something is due first.
     fn wait(&self, now: Instant) -> Option<Input> {
         let retry = self.wants_poke || self.hearing.is_full() || !self.waiting.is_empty();
-        let browse = (self.wants_browse || self.hearing.wants_browse(now)).then(|| self.browse_due(now));
+        let browses = self.closing.is_none() && (self.wants_browse || self.hearing.wants_browse(now));
+        let browse = browses.then(|| self.browse_due(now));
         let closing = self.closing.as_ref().map(|(_, latest)| *latest);
         let due = [
             Some(self.next_poll),
@@ -229,6 +233,7 @@ impl Worker {
     }
 
     fn close(&mut self, now: Instant, ended: Vec<oneshot::Sender<()>>) {
+        self.outbox.hurry();
         self.closing = Some((ended, now + CLOSING.0));
     }
 
