@@ -307,13 +307,14 @@ impl View {
         }
         self.timers.remove(&(due, key.clone()));
         let basis = self.check_basis(&self.entries.get(&key)?.record);
-        let answer = self.patience.answer;
+        let Patience { grace, answer, .. } = self.patience;
         match &mut self.entries.get_mut(&key)?.life {
             Life::Heard { last, checks, earliest } if *checks < CHECKS.len() => {
                 // Late, after this host was stopped or slept: one check stands for all that were missed.
                 let on_time = |percent: &u32| *last + basis * *percent / 100 > now;
                 *checks = CHECKS.iter().position(on_time).unwrap_or(CHECKS.len()).max(*checks + 1);
-                let late = now - due > answer;
+                // On time there is more than the grace left for an answer.
+                let late = now - due > grace / 2;
                 *earliest = if late { now + answer } else { now };
                 let next = self.entries.get(&key).and_then(|entry| self.due_at(entry));
                 self.timers.extend(next.map(|due| (due, key.clone())));
