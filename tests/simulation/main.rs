@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use world::{Plan, World};
 
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 500;
 
 /// Runs a plan over many seeds, or over the one asked for.
 fn over_seeds(plan: &Plan) {
@@ -56,6 +56,11 @@ fn killed_hosts_and_partitions_leave_no_ghosts() {
 #[test]
 fn a_reader_that_falls_behind_ends_with_the_truth() {
     over_seeds(&Plan { slow_readers: true, queue: 4, ..Plan::default() });
+}
+
+#[test]
+fn hosts_that_were_stopped_for_longer_than_a_lease_see_the_living_again() {
+    over_seeds(&Plan { stops: true, kills: true, ..Plan::default() });
 }
 
 #[test]

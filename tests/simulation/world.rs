@@ -28,6 +28,8 @@ pub struct Plan {
     pub kills: bool,
     pub partitions: bool,
     pub slow_readers: bool,
+    /// Hosts are stopped for longer than a lease, and what was sent to them waits.
+    pub stops: bool,
     pub queue: usize,
     /// Random acts, about two a second.
     pub acts: usize,
@@ -42,6 +44,7 @@ impl Default for Plan {
             kills: false,
             partitions: false,
             slow_readers: false,
+            stops: false,
             queue: 1_024,
             acts: 40,
         }
@@ -68,6 +71,10 @@ pub struct World<'a> {
     weather: Weather,
     hosts: Vec<Option<Host>>,
     incarnation: usize,
+    /// Hosts that are stopped, and until when.
+    stopped: BTreeMap<usize, Time>,
+    /// When each host last went on.
+    went_on: BTreeMap<usize, Time>,
     dead: Vec<(Time, Owner)>,
     history: Vec<String>,
 }
@@ -90,6 +97,8 @@ impl<'a> World<'a> {
             weather,
             hosts: Vec::new(),
             incarnation: 0,
+            stopped: BTreeMap::new(),
+            went_on: BTreeMap::new(),
             dead: Vec::new(),
             history: Vec::new(),
         };
@@ -135,8 +144,9 @@ impl<'a> World<'a> {
             self.advance(self.now + pause)?;
         }
         self.calm();
-        // The longest repair: a full browse interval, then a lease of what died in the last act.
-        self.advance(self.now + BROWSE_CAP * 2 + LEASE * 2 + PATIENCE.grace)?;
+        // The longest repair: who was stopped goes on, a full browse interval passes, then a lease of
+        // what died in the last act.
+        self.advance(self.now + LEASE * 2 + BROWSE_CAP * 2 + LEASE * 2 + PATIENCE.grace)?;
         self.check_at_rest()
     }
 
@@ -149,6 +159,9 @@ impl<'a> World<'a> {
 
     fn act(&mut self) {
         let host = self.weather.rng.usize(0..HOSTS);
+        if self.stopped.contains_key(&host) {
+            return;
+        }
         match self.weather.rng.u8(0..12) {
             0..=5 => self.register(host),
             6..=7 => self.deregister(host),
@@ -157,6 +170,9 @@ impl<'a> World<'a> {
                 if !self.weather.cut.remove(&host) {
                     self.weather.cut.insert(host);
                 }
+            }
+            11 if self.plan.stops => {
+                self.stopped.insert(host, self.now + LEASE * 2);
             }
             10 if self.plan.slow_readers => {
                 if let Some(host) = &mut self.hosts[host] {
@@ -215,15 +231,21 @@ impl<'a> World<'a> {
     /// Lets time pass, event by event.
     fn advance(&mut self, until: Time) -> Checked {
         loop {
-            let due = self.hosts.iter().flatten().filter_map(|host| host.engine.next_due()).min();
-            let next = [due, self.agenda.next_at()].into_iter().flatten().min().filter(|at| *at <= until);
+            let running = self.hosts.iter().enumerate().filter(|(i, _)| !self.stopped.contains_key(i));
+            let due = running.filter_map(|(_, host)| host.as_ref()?.engine.next_due()).min();
+            let goes_on = self.stopped.values().min().copied();
+            let next = [due, goes_on, self.agenda.next_at()].into_iter().flatten().min().filter(|at| *at <= until);
             let Some(at) = next else { break };
             self.now = self.now.max(at);
+            self.go_on();
             while self.agenda.next_at().is_some_and(|at| at <= self.now) {
                 let Some((_, host, event)) = self.agenda.pop() else { break };
-                self.happen(host, event);
+                match self.stopped.get(&host) {
+                    Some(until) => self.agenda.push(*until, host, event),
+                    None => self.happen(host, event),
+                }
             }
-            for host in 0..HOSTS {
+            for host in (0..HOSTS).filter(|host| !self.stopped.contains_key(host)).collect::<Vec<_>>() {
                 if let Some(up) = &mut self.hosts[host] {
                     up.engine.handle_timeout(self.now);
                     self.drain(host);
@@ -233,6 +255,20 @@ impl<'a> World<'a> {
         }
         self.now = until;
         Ok(())
+    }
+
+    /// Hosts whose time has come go on, and find that they are late.
+    fn go_on(&mut self) {
+        let now = self.now;
+        let over: Vec<usize> = self.stopped.iter().filter(|(_, until)| **until <= now).map(|(host, _)| *host).collect();
+        for host in over {
+            self.stopped.remove(&host);
+            self.went_on.insert(host, now);
+            if let Some(up) = &mut self.hosts[host] {
+                up.engine.handle_timeout(now);
+                self.drain(host);
+            }
+        }
     }
 
     fn happen(&mut self, host: usize, event: Event) {
@@ -333,6 +369,11 @@ impl<'a> World<'a> {
         for (died, owner) in self.dead.iter().filter(|(died, _)| *died + longest < self.now) {
             for (i, host) in self.hosts.iter().enumerate() {
                 let Some(host) = host else { continue };
+                // Who was stopped must first ask, and give what was sent to it meanwhile its lease.
+                let late = self.went_on.get(&i).is_some_and(|at| *at + longest + PATIENCE.answer >= self.now);
+                if late || self.stopped.contains_key(&i) {
+                    continue;
+                }
                 if let Some(key) = host.engine.keys_of(owner).first() {
                     return Err(format!("I2: host {i} still shows {key}, dead since {:?}", self.now - *died));
                 }
