@@ -220,7 +220,9 @@ fn a_closed_terminal_ends_a_registration_unless_it_was_told_to_outlive_it() {
     let tool = Tool { port: 20_015 };
     let mut lasting = tool.start_by(r#"trap '' HUP; exec "$@""#, &["register", "lasting", "127.0.0.1:9", "--json"]);
     line(&mut lasting);
-    let mut passing = tool.register(&["passing", "127.0.0.1:9"]);
+    // Whatever ran this test may be deaf to it.
+    let mut passing = tool.start_by(r#"exec env --default-signal=HUP "$@""#, &["register", "passing", "127.0.0.1:9"]);
+    line(&mut passing);
 
     lasting.signal(Signal::SIGHUP);
     assert_eq!(end(&mut passing, Signal::SIGHUP), Some(0));
