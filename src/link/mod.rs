@@ -1,6 +1,7 @@
 //! The seam to the network: commands in, sightings out.
 
 pub mod mdns_sd;
+pub mod native;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,4 @@
+//! Our own multicast DNS.
+
+pub mod message;
+pub mod name;
