@@ -20,8 +20,13 @@ pub enum Command {
     Withdraw(Key),
     /// Ask the network; answered by sightings and then `Settled`.
     Ask(Question),
+    /// Nobody wants to know any more what was asked.
+    Forget(Question),
     /// Ask whether the node still lives; answered by `Seen` or `Alive`, or not at all.
     Check(Key),
+    /// The node was deleted for its silence. It is seen again only when it is heard again; a link may
+    /// ask for it a last time.
+    Expired(Key),
 }
 
 /// The interfaces a registry speaks on.

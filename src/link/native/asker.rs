@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use super::alive::Alive;
 use super::cache::{Cache, Heard, Source};
-use super::exchange::{Exchange, Sum, Tag, ALL};
+use super::exchange::{Exchange, Sum, Tag, Verdict, ALL};
 use super::fetch::Fetch;
 use super::herald::service_hash;
 use super::lookup::Lookup;
 use super::message::{rtype, Builder, Data, Message, Record};
 use super::outbox::{Outbox, Place};
 use super::peers::Peers;
-use super::publication::IN;
 use super::querier::{dns, Querier};
 use super::serve::MESSAGE;
 use super::zone::ZONE;
@@ -28,7 +27,7 @@ use crate::record::{Key, Owner, Question, Reach, Sighting, Time};
 const GOODBYE_MS: u64 = 1_000;
 /// A registry that does not answer for so long is given up, milliseconds; one whose nodes near the end
 /// of their lease, later.
-const GIVE_UP_MS: u64 = 1_000;
+pub(super) const GIVE_UP_MS: u64 = 1_000;
 /// Messages under way to us at once: as many as a socket buffer of the default size holds.
 const WINDOW: usize = 64;
 
@@ -40,24 +39,52 @@ pub struct Net {
     pub names: BTreeMap<u32, Arc<str>>,
 }
 
+/// Who multicast a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker {
+    /// From where.
+    pub addr: SocketAddr,
+    /// Over what.
+    pub place: Place,
+    /// Where it says that it takes direct questions.
+    pub direct: Option<u16>,
+}
+
 /// Who wants an answer, and whether there is one.
 #[derive(Debug, Default)]
-struct Interest {
-    members: BTreeSet<Owner>,
+pub(super) struct Interest {
+    /// Each with the question in its own words, see [`about`].
+    members: BTreeSet<(Owner, Question)>,
     settled: bool,
 }
 
+impl Interest {
+    fn settle(&mut self, out: &mut Outbox) {
+        self.settled = true;
+        let asked: BTreeSet<&Question> = self.members.iter().map(|(_, asked)| asked).collect();
+        asked.into_iter().for_each(|asked| out.tell(Sighting::Settled(asked.clone())));
+    }
+}
+
+/// What is asked on the link. Names are read off the nodes, so who asks for names is told of all nodes.
+pub fn about(asked: &Question) -> Question {
+    match asked {
+        Question::Names => Question::Everything,
+        other => other.clone(),
+    }
+}
+
 /// A fetch, who is asked about what.
-type Errand = (Tag, Place, Question);
+pub(super) type Errand = (Tag, Place, Question);
 
 /// The state of wanting.
 #[derive(Debug, Default)]
 pub struct Asker {
-    interests: BTreeMap<Question, Interest>,
-    by_hash: HashMap<u64, Question>,
+    pub(super) interests: BTreeMap<Question, Interest>,
+    pub(super) by_hash: HashMap<u64, Question>,
     /// What is held.
     pub cache: Cache,
-    peers: Peers,
+    pub(super) peers: Peers,
     lookups: BTreeMap<Question, Lookup>,
     fetches: BTreeMap<Errand, Running>,
     /// Nodes that somebody said goodbye for, and when it is believed.
@@ -88,23 +115,25 @@ impl Asker {
         self.next_id
     }
 
-    /// Whether anybody wants nodes of this service; an empty name stands for one that is not known.
-    pub fn wants(&self, service: &str) -> bool {
-        if service.is_empty() || self.interests.contains_key(&Question::Everything) {
-            return !self.interests.is_empty();
-        }
-        self.interests.contains_key(&Question::Service(Arc::from(service)))
-    }
-
     /// A member asks. `own`: this process publishes an answer itself.
-    pub fn ask(&mut self, now: Time, member: &Owner, question: &Question, own: bool, net: &Net, out: &mut Outbox, rng: &mut fastrand::Rng) {
+    pub fn ask(
+        &mut self,
+        now: Time,
+        member: &Owner,
+        asked: &Question,
+        own: bool,
+        net: &Net,
+        out: &mut Outbox,
+        rng: &mut fastrand::Rng,
+    ) {
+        let question = &about(asked);
         let everything = self.interests.get(&Question::Everything).is_some_and(|interest| interest.settled);
         let interest = self.interests.entry(question.clone()).or_default();
-        interest.members.insert(member.clone());
+        interest.members.insert((member.clone(), asked.clone()));
         if interest.settled || everything {
             interest.settled = true;
             self.tell_held(question, net, out);
-            out.tell(Sighting::Settled(question.clone()));
+            out.tell(Sighting::Settled(asked.clone()));
         } else if !self.lookups.contains_key(question) {
             self.lookups.insert(question.clone(), Lookup::new(now, own));
         }
@@ -117,18 +146,20 @@ impl Asker {
     }
 
     /// A member's interest ends.
-    pub fn forget(&mut self, member: &Owner, question: &Question) {
-        let Some(interest) = self.interests.get_mut(question) else { return };
-        interest.members.remove(member);
+    pub fn forget(&mut self, member: &Owner, asked: &Question) {
+        let question = about(asked);
+        let Some(interest) = self.interests.get_mut(&question) else { return };
+        interest.members.remove(&(member.clone(), asked.clone()));
         if interest.members.is_empty() {
-            self.drop_interest(&question.clone());
+            self.drop_interest(&question);
         }
     }
 
     /// A member is gone.
     pub fn leave(&mut self, member: &Owner) {
-        let all: Vec<Question> = self.interests.keys().cloned().collect();
-        all.iter().for_each(|question| self.forget(member, question));
+        let members = self.interests.values().flat_map(|interest| &interest.members);
+        let asked: Vec<Question> = members.filter(|(of, _)| of == member).map(|(_, asked)| asked.clone()).collect();
+        asked.iter().for_each(|asked| self.forget(member, asked));
     }
 
     fn drop_interest(&mut self, question: &Question) {
@@ -140,9 +171,7 @@ impl Asker {
         if let Question::Service(service) = question {
             self.by_hash.remove(&service_hash(service));
         }
-        let (everything, interests) = (self.interests.contains_key(&Question::Everything), &self.interests);
-        let wanted =
-            |name: &str| everything || interests.contains_key(&Question::Service(Arc::from(name)));
+        let wanted = wants(&self.interests);
         self.cache.retain(|record| wanted(&record.service.name));
         let held: BTreeSet<Tag> = self.cache.owners().filter_map(|owner| Tag::of(owner)).collect();
         self.peers.retain(|tag| held.contains(&tag));
@@ -176,7 +205,8 @@ impl Asker {
     fn tell_seen(&self, key: &Key, net: &Net, out: &mut Outbox) {
         let Some(record) = self.cache.record(key) else { return };
         let reach = self.cache.reach(key);
-        let reach = reach.filter_map(|(on, ip)| net.names.get(on).map(|name| Reach { ip: *ip, interface: name.clone() }));
+        let reach =
+            reach.filter_map(|(on, ip)| net.names.get(on).map(|name| Reach { ip: *ip, interface: name.clone() }));
         out.tell(Sighting::Seen { record: record.clone(), reach: reach.collect() });
     }
 
@@ -231,7 +261,7 @@ impl Asker {
     }
 
     /// The interest that nodes of a service are held for.
-    fn question_of(&self, service: &str) -> Question {
+    pub(super) fn question_of(&self, service: &str) -> Question {
         match self.interests.contains_key(&Question::Everything) {
             true => Question::Everything,
             false => Question::Service(Arc::from(service)),
@@ -248,7 +278,14 @@ impl Asker {
         }
     }
 
-    fn fetch(&mut self, now: Time, errand: Errand, addr: SocketAddr, trigger: Option<(u32, Sum)>, patience: u64) {
+    pub(super) fn fetch(
+        &mut self,
+        now: Time,
+        errand: Errand,
+        addr: SocketAddr,
+        trigger: Option<(u32, Sum)>,
+        patience: u64,
+    ) {
         let give_up = Time(now.0 + patience);
         if let Some(running) = self.fetches.get_mut(&errand) {
             running.give_up = running.give_up.max(give_up);
@@ -258,14 +295,23 @@ impl Asker {
         if self.fetches.len() >= limits::VIEW_NODES {
             return;
         }
-        let (tag, place, question) = errand.clone();
+        let tag = errand.0;
         let token = self.peers.get(tag).map_or(0, |peer| peer.token);
-        let fetch = Fetch::new(now, question, tag, (addr, place.interface), self.id()).with_token(token);
+        let fetch = Fetch::new(now, tag, addr, self.id()).with_token(token);
         self.fetches.insert(errand, Running { fetch, trigger, give_up });
     }
 
     /// Takes an answer of the exchange.
-    pub fn handle_answer(&mut self, now: Time, from: SocketAddr, place: Place, message: &Message, answer: &Exchange, net: &Net, out: &mut Outbox) {
+    pub fn handle_answer(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        place: Place,
+        message: &Message,
+        answer: &Exchange,
+        net: &Net,
+        out: &mut Outbox,
+    ) {
         let Exchange::Answer { token, registry, verdicts, last, .. } = answer else { return };
         let Some(question) = message.questions.first().and_then(|asked| self.question_named(asked)) else {
             return self.refuse("answer-unasked", out);
@@ -279,25 +325,20 @@ impl Asker {
         }
         let source = Source { now, interface: place.interface };
         let records: Vec<&Record> = message.answers.iter().collect();
-        let heard = {
-            let (everything, interests) = (self.interests.contains_key(&Question::Everything), &self.interests);
-            let wanted = |name: &str| {
-                everything || name.is_empty() || interests.contains_key(&Question::Service(Arc::from(name)))
-            };
-            self.cache.take(source, &records, wanted)
-        };
+        let heard = self.cache.take(source, &records, wants(&self.interests));
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
         let Some(running) = self.fetches.get_mut(&errand) else { return };
         let (cache, owner) = (&self.cache, registry.owner());
-        let same: Vec<_> = verdicts.iter().filter_map(|verdict| match verdict {
-            super::exchange::Verdict::Same(range) => Some(cache.keys(&owner, &question, range)),
+        let same = verdicts.iter().filter_map(|verdict| match verdict {
+            Verdict::Same(range) => Some(cache.keys(&owner, &question, range)),
             _ => None,
         });
         let same: Vec<Key> = same.flatten().collect();
-        let progress = running.fetch.handle(now, *token, verdicts, *last, &named, |range| cache.keys(&owner, &question, range));
+        let progress =
+            running.fetch.handle(now, *token, verdicts, *last, &named, |range| cache.keys(&owner, &question, range));
         running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS));
         let news = self.tell(now, heard, net, out);
-        same.iter().for_each(|key| drop(self.goodbyes.remove(key)));
+        self.goodbyes.retain(|key, _| !same.contains(key));
         if !same.is_empty() {
             out.tell(Sighting::Alive { keys: same, at: now });
         }
@@ -322,8 +363,9 @@ impl Asker {
             peer.addrs.insert(place, from);
             peer.rivals.remove(&place);
             peer.token = fetch.token();
-            if let Some((lease, sum)) = trigger {
-                peer.verified.insert((question, lease), sum);
+            if let Some((lease, said)) = trigger {
+                let held = self.cache.sum(&tag.owner(), &question, &ALL, Some(lease));
+                peer.verified.insert((question, lease), (said, held));
             }
         }
     }
@@ -349,13 +391,12 @@ impl Asker {
     }
 
     /// Takes records that were multicast, or an answer of other software.
-    pub fn handle_records(&mut self, now: Time, from: SocketAddr, place: Place, message: &Message, net: &Net, out: &mut Outbox) {
+    pub fn handle_records(&mut self, now: Time, from: Speaker, all: &[&Record], net: &Net, out: &mut Outbox) {
+        let Speaker { addr: from, place, direct } = from;
         if self.interests.is_empty() {
             return;
         }
-        let all = message.answers.iter().chain(&message.additionals);
-        let all: Vec<&Record> = all.filter(|record| record.class == IN).collect();
-        for record in &all {
+        for record in all {
             if let (Some((owner, lease)), Data::Txt(data)) = (ZONE.alive_of(&record.name), &record.data) {
                 match Alive::decode(data) {
                     Some(alive) if record.ttl > 0 => self.handle_alive(now, from, place, (owner, lease), &alive, out),
@@ -365,39 +406,29 @@ impl Asker {
             }
         }
         let believed: Vec<&Record> =
-            all.into_iter().filter(|record| self.comes_from_its_owner(now, from, place, record)).collect();
+            all.iter().copied().filter(|record| self.comes_from_its_owner(now, from, place, record)).collect();
         if believed.is_empty() {
             return;
         }
         let source = Source { now, interface: place.interface };
-        let heard = {
-            let (everything, interests) = (self.interests.contains_key(&Question::Everything), &self.interests);
-            let wanted = |name: &str| {
-                everything || name.is_empty() || interests.contains_key(&Question::Service(Arc::from(name)))
-            };
-            self.cache.take(source, &believed, wanted)
-        };
+        let heard = self.cache.take(source, &believed, wants(&self.interests));
+        self.learn(&heard, place, direct.map(|port| SocketAddr::new(from.ip(), port)));
         if self.tell(now, heard, net, out) {
             self.lookups.values_mut().for_each(|lookup| lookup.news(now));
         }
         self.ask_for_missing(now, &believed);
     }
 
-    /// Whether a record about a node of our kind comes from where its registry is known to be; if not,
-    /// the registry is asked instead.
-    fn comes_from_its_owner(&mut self, now: Time, from: SocketAddr, place: Place, record: &Record) -> bool {
-        let key = match &record.data {
-            Data::Ptr(instance) => ZONE.key(instance),
-            _ => ZONE.key(&record.name),
-        };
-        let Some(known) = key.and_then(|key| self.cache.record(key)) else { return true };
-        let known = known.clone();
-        let tag = Tag::of(&known.owner);
-        let at = tag.and_then(|tag| self.peers.get(tag)).and_then(|peer| peer.addrs.get(&place));
-        let Some((tag, addr)) = tag.zip(at.copied()).filter(|(_, addr)| addr.ip() != from.ip()) else { return true };
-        let question = self.question_of(&known.service.name);
-        self.fetch(now, (tag, place, question), addr, None, GIVE_UP_MS);
-        false
+    /// Notes where a registry answers that has just announced itself.
+    fn learn(&mut self, heard: &[Heard], place: Place, direct: Option<SocketAddr>) {
+        let Some(direct) = direct else { return };
+        for heard in heard {
+            let Heard::Changed(key) = heard else { continue };
+            let tag = self.cache.record(key).and_then(|record| Tag::of(&record.owner));
+            if let Some(peer) = tag.and_then(|tag| self.peers.entry(tag)) {
+                peer.addrs.entry(place).or_insert(direct);
+            }
+        }
     }
 
     /// Asks other software for the records that an instance lacks.
@@ -422,86 +453,6 @@ impl Asker {
                 (false, None) => {}
             }
         }
-    }
-
-    /// Takes an alive record: what is held of its owner is right, or is asked for.
-    fn handle_alive(&mut self, now: Time, from: SocketAddr, place: Place, who: (&str, u32), alive: &Alive, out: &mut Outbox) {
-        let (owner, lease) = who;
-        let Some(tag) = Tag::of(owner) else { return self.refuse("alive", out) };
-        let direct = SocketAddr::new(from.ip(), alive.port);
-        let known = self.peers.get(tag);
-        let at = known.and_then(|peer| peer.addrs.get(&place)).copied();
-        if let Some(at) = at.filter(|at| at.ip() != direct.ip()) {
-            return self.doubt_address(now, tag, place, (at, direct), owner);
-        }
-        if known.and_then(|peer| peer.sequences.get(&lease)).is_some_and(|sequence| *sequence > alive.sequence) {
-            return self.refuse("alive-replayed", out);
-        }
-        let (mut live, mut wanted): (Vec<Key>, Vec<_>) = (Vec::new(), Vec::new());
-        for (question, said) in self.questions_for(owner, alive) {
-            let held = self.cache.sum(owner, &question, &ALL, Some(lease));
-            let verified = known.and_then(|peer| peer.verified.get(&(question.clone(), lease))).copied();
-            let holds = match said {
-                Some(said) => said == held || verified == Some(said),
-                None => verified == Some(alive.total),
-            };
-            if holds {
-                let keys = self.cache.keys(owner, &question, &ALL);
-                let of_lease = |key: &Key| self.cache.record(key).is_some_and(|record| record.lease == lease);
-                live.extend(keys.into_iter().filter(of_lease));
-            } else {
-                let trigger = Some((lease, said.unwrap_or(alive.total)));
-                wanted.push(((tag, place, question), direct, trigger));
-            }
-        }
-        let held = at.is_some() || !live.is_empty();
-        for (errand, addr, trigger) in wanted {
-            self.fetch(now, errand, addr, trigger, GIVE_UP_MS);
-        }
-        if held {
-            if let Some(peer) = self.peers.entry(tag) {
-                peer.addrs.insert(place, direct);
-                peer.sequences.insert(lease, alive.sequence);
-            }
-        }
-        self.peers.found(tag);
-        if !live.is_empty() {
-            out.tell(Sighting::Alive { keys: live, at: now });
-        }
-    }
-
-    /// The questions that an alive record concerns, and what it says the answer comes to.
-    fn questions_for(&self, owner: &str, alive: &Alive) -> Vec<(Question, Option<Sum>)> {
-        if self.interests.contains_key(&Question::Everything) {
-            return vec![(Question::Everything, Some(alive.total))];
-        }
-        let held = self.cache.services_of(owner).map(|service| Question::Service(service.clone()));
-        match &alive.services {
-            Some(services) => {
-                let listed = services.keys().filter_map(|hash| self.by_hash.get(hash).cloned());
-                let all: BTreeSet<Question> = held.chain(listed).collect();
-                let sum = |question: &Question| match question {
-                    Question::Service(service) => services.get(&service_hash(service)).copied().unwrap_or_default(),
-                    _ => alive.total,
-                };
-                all.into_iter().map(|question| (question.clone(), Some(sum(&question)))).collect()
-            }
-            None => self.interests.keys().map(|question| (question.clone(), None)).collect(),
-        }
-    }
-
-    /// An alive record came from another address than the registry's: it moved, or somebody lies. It is
-    /// asked where it was, and believed elsewhere only when nobody answers there.
-    fn doubt_address(&mut self, now: Time, tag: Tag, place: Place, addrs: (SocketAddr, SocketAddr), owner: &str) {
-        let (at, claimed) = addrs;
-        let Some(service) = self.cache.services_of(owner).next().cloned() else {
-            // Nothing is held of it that could be lost.
-            self.peers.entry(tag).into_iter().for_each(|peer| drop(peer.addrs.remove(&place)));
-            return;
-        };
-        self.peers.entry(tag).into_iter().for_each(|peer| drop(peer.rivals.insert(place, claimed)));
-        let question = self.question_of(&service);
-        self.fetch(now, (tag, place, question), at, None, GIVE_UP_MS);
     }
 
     /// Another host has just asked.
@@ -554,8 +505,12 @@ impl Asker {
     }
 
     fn poll_fetches(&mut self, now: Time, out: &mut Outbox) {
-        let given_up: Vec<Errand> =
-            self.fetches.iter().filter(|(_, running)| running.give_up <= now).map(|(errand, _)| errand.clone()).collect();
+        let given_up: Vec<Errand> = self
+            .fetches
+            .iter()
+            .filter(|(_, running)| running.give_up <= now)
+            .map(|(errand, _)| errand.clone())
+            .collect();
         for errand in given_up {
             self.fetches.remove(&errand);
             // Nobody is where the registry was: believe who says that it is elsewhere.
@@ -582,8 +537,7 @@ impl Asker {
         for (question, lookup) in &mut self.lookups {
             let complete = !self.fetches.keys().any(|(_, _, of)| of == question);
             if lookup.settles(now, complete) {
-                self.interests.get_mut(question).into_iter().for_each(|interest| interest.settled = true);
-                out.tell(Sighting::Settled(question.clone()));
+                self.interests.get_mut(question).into_iter().for_each(|interest| interest.settle(out));
             }
         }
         // Who was not answered at all goes on by what comes.
@@ -610,6 +564,12 @@ impl Asker {
             ("lost-registries", self.peers.lost() as u64),
         ]
     }
+}
+
+/// Whether nodes of a service are wanted; an empty name stands for one that is not known yet.
+fn wants(interests: &BTreeMap<Question, Interest>) -> impl Fn(&str) -> bool + '_ {
+    let everything = interests.contains_key(&Question::Everything);
+    move |name| everything || name.is_empty() || interests.contains_key(&Question::Service(Arc::from(name)))
 }
 
 /// A question with its option.

@@ -178,7 +178,8 @@ impl Cache {
             return false;
         }
         let Source { now, .. } = source;
-        let instance = Instance { record: None, port: 0, host: None, txt: Txt::None, since: now, heard: now, told: false };
+        let instance =
+            Instance { record: None, port: 0, host: None, txt: Txt::None, since: now, heard: now, told: false };
         self.instances.insert(Key::from(key), instance);
         self.partial += 1;
         true
@@ -190,7 +191,8 @@ impl Cache {
 
     /// Takes an SRV or TXT record; the key if it is now to be looked at.
     fn describe(&mut self, source: Source, key: &str, record: &Record, heard: &mut Vec<Heard>) -> Option<Key> {
-        let (key, instance) = self.instances.get_key_value(key).map(|(key, _)| key.clone()).zip(self.instances.get_mut(key))?;
+        let (key, instance) =
+            self.instances.get_key_value(key).map(|(key, _)| key.clone()).zip(self.instances.get_mut(key))?;
         instance.heard = source.now;
         match &record.data {
             Data::Srv { port, target } => {
@@ -240,7 +242,8 @@ impl Cache {
                 return heard.push(Heard::Dropped(reason));
             }
         };
-        if instance.record.as_ref().is_some_and(|known| known.owner == record.owner && known.revision > record.revision) {
+        if instance.record.as_ref().is_some_and(|known| known.owner == record.owner && known.revision > record.revision)
+        {
             return heard.push(Heard::Dropped("older-revision"));
         }
         instance.txt = if whole { Txt::Digest(digest(data)) } else { Txt::Raw(data.clone()) };
@@ -395,7 +398,9 @@ impl Cache {
     /// What an instance lacks: its SRV or TXT record, or else the address records of the host.
     pub fn lacks(&self, key: &str) -> Option<(bool, Option<Name>)> {
         let instance = self.instances.get(key)?;
-        let Some(host) = instance.host.as_ref().filter(|_| instance.record.is_some()) else { return Some((true, None)) };
+        let Some(host) = instance.host.as_ref().filter(|_| instance.record.is_some()) else {
+            return Some((true, None));
+        };
         let unknown = self.hosts.get(host).is_none_or(BTreeSet::is_empty);
         unknown.then(|| (false, Some(host.clone())))
     }
@@ -423,9 +428,8 @@ impl Cache {
     /// The keys of an owner's nodes that the question asks for, within a range, in no special order.
     pub fn keys(&self, owner: &str, question: &Question, range: &Range) -> Vec<Key> {
         let Some(registry) = self.registries.get(owner) else { return Vec::new() };
-        let within = |places: &BTreeMap<u64, Key>| {
-            places.range(range.clone()).map(|(_, key)| key.clone()).collect::<Vec<_>>()
-        };
+        let within =
+            |places: &BTreeMap<u64, Key>| places.range(range.clone()).map(|(_, key)| key.clone()).collect::<Vec<_>>();
         match question {
             Question::Service(name) => registry.services.get(name).map(within).unwrap_or_default(),
             _ => registry.services.values().flat_map(within).collect(),

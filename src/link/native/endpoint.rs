@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use super::asker::{Asker, Net};
+use super::asker::{about, Asker, Net, Speaker};
 use super::exchange::Exchange;
 use super::herald::{Ground, Herald};
 use super::io::{Attached, Config, Datagram, Output, Via};
@@ -22,6 +22,8 @@ use crate::record::{Interface, Key, Owner, Question, Reach, Record as Node, Sigh
 
 /// A conflict over one of our names is answered so often at most, milliseconds.
 const DEFEND_MS: u64 = 1_000;
+/// A registry that has left still answers for so long, milliseconds.
+const DEPARTED_MS: u64 = 1_000;
 /// Registries of the same process renew each other so often, milliseconds.
 const NEIGHBOURS_MS: u64 = 1_000;
 
@@ -50,6 +52,8 @@ struct Site {
     members: BTreeMap<Owner, Scope>,
     /// The registries that speak on an interface.
     owners: BTreeMap<u32, BTreeSet<Owner>>,
+    /// Registries that have just left, and until when they still say that nothing of them is left.
+    departed: BTreeMap<Owner, Time>,
 }
 
 impl Site {
@@ -59,12 +63,14 @@ impl Site {
 
     fn places_on(&self, attached: &Attached) -> Vec<Place> {
         let ports = [(false, self.ports.0), (true, self.ports.1)];
-        let there = |(v6, port): &(bool, u16)| *port != 0 && attached.interface.addrs.iter().any(|ip| ip.is_ipv6() == *v6);
+        let there =
+            |(v6, port): &(bool, u16)| *port != 0 && attached.interface.addrs.iter().any(|ip| ip.is_ipv6() == *v6);
         ports.iter().filter(|f| there(f)).map(|(v6, _)| Place { interface: attached.index, v6: *v6 }).collect()
     }
 
     fn net(&self) -> Net {
-        let spoken = self.attached.iter().filter(|attached| self.owners.get(&attached.index).is_some_and(|o| !o.is_empty()));
+        let spoken =
+            self.attached.iter().filter(|attached| self.owners.get(&attached.index).is_some_and(|o| !o.is_empty()));
         let spoken: Vec<&Attached> = spoken.collect();
         Net {
             places: spoken.iter().flat_map(|attached| self.places_on(attached)).collect(),
@@ -81,6 +87,12 @@ impl Site {
                 self.owners.entry(attached.index).or_default().insert(owner.clone());
             }
         }
+    }
+
+    /// Whether it is our own socket whose multicast comes back.
+    fn is_own(&self, from: SocketAddr) -> bool {
+        let port = if from.is_ipv6() { self.ports.1 } else { self.ports.0 };
+        from.port() == port && self.attached.iter().any(|attached| attached.interface.addrs.contains(&from.ip()))
     }
 
     /// Whether a sender is on the link of the interface (RFC 6762 §11).
@@ -111,7 +123,8 @@ fn in_net(net: IpAddr, prefix: u8, ip: IpAddr) -> bool {
 
 impl Ground for Site {
     fn places(&self, owner: &str) -> Vec<Place> {
-        let speaks = |attached: &&Attached| self.owners.get(&attached.index).is_some_and(|owners| owners.contains(owner));
+        let speaks =
+            |attached: &&Attached| self.owners.get(&attached.index).is_some_and(|owners| owners.contains(owner));
         self.attached.iter().filter(speaks).flat_map(|attached| self.places_on(attached)).collect()
     }
 
@@ -140,6 +153,7 @@ impl Endpoint {
                 attached: Vec::new(),
                 members: BTreeMap::new(),
                 owners: BTreeMap::new(),
+                departed: BTreeMap::new(),
             },
             known: Publications::default(),
             herald: Herald::default(),
@@ -160,7 +174,8 @@ impl Endpoint {
     pub fn set_interfaces(&mut self, now: Time, all: Vec<Attached>) {
         self.now = now;
         let before: BTreeMap<u32, Attached> = self.site.attached.drain(..).map(|a| (a.index, a)).collect();
-        let changed = all.iter().any(|attached| before.get(&attached.index) != Some(attached)) || before.len() != all.len();
+        let changed =
+            all.iter().any(|attached| before.get(&attached.index) != Some(attached)) || before.len() != all.len();
         self.site.attached = all;
         self.site.settle_owners();
         let interfaces = self.site.attached.iter().map(|attached| attached.interface.clone()).collect();
@@ -172,7 +187,14 @@ impl Endpoint {
 
     /// Says everything again and asks everything again.
     fn renew(&mut self, now: Time) {
-        let keys: Vec<Key> = self.known.owners().map(|(owner, _)| owner.clone()).collect::<Vec<_>>().iter().flat_map(|owner| self.keys_of(owner)).collect();
+        let keys: Vec<Key> = self
+            .known
+            .owners()
+            .map(|(owner, _)| owner.clone())
+            .collect::<Vec<_>>()
+            .iter()
+            .flat_map(|owner| self.keys_of(owner))
+            .collect();
         self.responder.changed();
         self.herald.announce(now, &keys, &mut self.known, &self.site, &mut self.out);
         keys.iter().for_each(|key| self.tell_neighbours(key));
@@ -192,6 +214,7 @@ impl Endpoint {
             Submitted::Leave => {
                 self.site.members.remove(from);
                 self.site.settle_owners();
+                self.site.departed.insert(from.clone(), Time(now.0 + DEPARTED_MS));
                 self.herald.leave(from);
                 self.asker.leave(from);
             }
@@ -238,12 +261,11 @@ impl Endpoint {
                     self.out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
                 }
                 Command::Ask(question) => {
-                    let question = about(question);
-                    let own = self.tell_own(from, &question);
+                    let own = self.tell_own(from, &about(&question));
                     let (site, asker) = (&self.site, &mut self.asker);
                     asker.ask(now, from, &question, own, &site.net(), &mut self.out, &mut self.rng);
                 }
-                Command::Forget(question) => self.asker.forget(from, &about(question)),
+                Command::Forget(question) => self.asker.forget(from, &question),
                 Command::Check(key) => self.asker.check(now, &key),
                 Command::Expired(key) => self.asker.expired(now, &key),
             }
@@ -273,7 +295,12 @@ impl Endpoint {
         let speaks = |attached: &&Attached| owners.get(&attached.index).is_some_and(|of| of.contains(&record.owner));
         let of = |attached: &Attached| {
             let name = attached.interface.name.clone();
-            attached.interface.addrs.iter().map(move |ip| Reach { ip: *ip, interface: name.clone() }).collect::<Vec<_>>()
+            attached
+                .interface
+                .addrs
+                .iter()
+                .map(move |ip| Reach { ip: *ip, interface: name.clone() })
+                .collect::<Vec<_>>()
         };
         let reach = self.site.attached.iter().filter(speaks).flat_map(of).collect();
         self.out.tell(Sighting::Seen { record, reach });
@@ -284,10 +311,12 @@ impl Endpoint {
         let owners: Vec<Owner> = self.known.owners().map(|(owner, _)| owner.clone()).collect();
         let mut any = false;
         for owner in owners {
-            let keys: Vec<Key> = self.known.keys(&owner, question, &super::exchange::ALL).into_iter().cloned().collect();
+            let keys: Vec<Key> =
+                self.known.keys(&owner, question, &super::exchange::ALL).into_iter().cloned().collect();
             any |= !keys.is_empty();
             if owner != *from {
-                let records: Vec<_> = keys.iter().filter_map(|key| self.known.get(key)).map(|n| n.record.clone()).collect();
+                let records: Vec<_> =
+                    keys.iter().filter_map(|key| self.known.get(key)).map(|n| n.record.clone()).collect();
                 records.into_iter().for_each(|record| self.tell_node(record));
             }
         }
@@ -297,7 +326,12 @@ impl Endpoint {
     /// Takes a datagram.
     pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) {
         self.now = now;
-        if !self.site.owners.get(&datagram.interface).is_some_and(|owners| !owners.is_empty()) {
+        self.site.departed.retain(|_, until| now < *until);
+        let spoken = self.site.owners.get(&datagram.interface).is_some_and(|owners| !owners.is_empty());
+        if !spoken && self.site.departed.is_empty() {
+            return;
+        }
+        if self.site.is_own(datagram.from) {
             return;
         }
         if !self.site.is_on_link(datagram.interface, datagram.from.ip()) {
@@ -326,15 +360,37 @@ impl Endpoint {
             (Via::Direct, Some(answer @ Exchange::Answer { .. })) => {
                 self.asker.handle_answer(now, datagram.from, place, message, &answer, &net, &mut self.out);
             }
-            (_, Some(_)) => self.count("exchange-misplaced"),
             // RFC 6762 §6: responses come from the port, or are ignored.
             _ if datagram.from.port() != self.site.port => self.count("response-from-other-port"),
-            _ => {
+            (_, exchange) => {
+                let direct = match exchange {
+                    Some(Exchange::Here { port }) => Some(port),
+                    _ => None,
+                };
                 self.defend(now, &message.answers);
                 self.responder.suppress(now, place, &message.answers);
-                self.asker.handle_records(now, datagram.from, place, message, &net, &mut self.out);
+                let foreign = self.foreign(message);
+                let speaker = Speaker { addr: datagram.from, place, direct };
+                self.asker.handle_records(now, speaker, &foreign, &net, &mut self.out);
             }
         }
+    }
+
+    /// The records of a message that are not about us.
+    fn foreign<'a>(&self, message: &'a Message) -> Vec<&'a Record> {
+        let ours = |record: &Record| match &record.data {
+            Data::Ptr(instance) => self.known.named(instance).is_some(),
+            _ => match ZONE.alive_of(&record.name) {
+                Some((owner, _)) => self.site.members.contains_key(owner) || self.site.departed.contains_key(owner),
+                None => self.known.named(&record.name).is_some(),
+            },
+        };
+        message
+            .answers
+            .iter()
+            .chain(&message.additionals)
+            .filter(|record| record.class == IN && !ours(record))
+            .collect()
     }
 
     /// Says again what somebody else has said otherwise or taken back (RFC 6762 §9, §10.1).
@@ -373,7 +429,7 @@ impl Endpoint {
                 return self.serve(now, datagram, place, &message, wanted);
             }
             Some(Exchange::ForOthers) => return self.asker.suppress(now, place, &message),
-            Some(Exchange::Answer { .. }) => return self.count("exchange-misplaced"),
+            Some(Exchange::Answer { .. } | Exchange::Here { .. }) => return self.count("exchange-misplaced"),
             None => {}
         }
         if datagram.via == Via::Direct {
@@ -426,7 +482,7 @@ impl Endpoint {
             Wanted::One { registry, token, ranges, budget } => {
                 // A registry with nothing left says so, while it is open.
                 let owner = registry.owner();
-                if !speaks(&&owner) {
+                if !speaks(&&owner) && !self.site.departed.contains_key(&owner) {
                     return;
                 }
                 match self.server.fetch(now, &self.known, (&owner, registry), &asked, token, (ranges, budget)) {
@@ -452,7 +508,7 @@ impl Endpoint {
             let addrs = self.site.addrs(place).to_vec();
             let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
             let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
-            let replies = self.responder.answer(now, &here, from, &message, &mut self.rng);
+            let replies = self.responder.answer(now, &here, &message, &mut self.rng);
             self.reply(now, place, from, replies);
         }
         for place in self.responder.due_places(now) {
@@ -526,12 +582,4 @@ impl Endpoint {
 enum Wanted<'a> {
     All(&'a [super::exchange::Tag]),
     One { registry: super::exchange::Tag, token: u64, ranges: &'a [super::exchange::Held], budget: u8 },
-}
-
-/// Names are read off the nodes: who asks for names is told of all of them.
-fn about(question: Question) -> Question {
-    match question {
-        Question::Names => Question::Everything,
-        other => other,
-    }
 }

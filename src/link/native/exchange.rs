@@ -138,6 +138,11 @@ pub enum Exchange {
         /// No further message comes for what was asked.
         last: bool,
     },
+    /// With an announcement or a goodbye.
+    Here {
+        /// Where whoever speaks takes direct questions.
+        port: u16,
+    },
     /// With a question from the multicast DNS port: meant for other software, since we asked our own
     /// kind directly.
     ForOthers,
@@ -147,6 +152,7 @@ const ASK: u8 = 1;
 const FETCH: u8 = 2;
 const ANSWER: u8 = 3;
 const FOR_OTHERS: u8 = 4;
+const HERE: u8 = 5;
 
 impl Exchange {
     /// The bytes an option with `verdicts` verdicts takes at most.
@@ -187,6 +193,10 @@ impl Exchange {
                 }
             }
             Exchange::ForOthers => out.push(FOR_OTHERS),
+            Exchange::Here { port } => {
+                out.push(HERE);
+                out.extend(port.to_be_bytes());
+            }
         }
         out
     }
@@ -209,6 +219,7 @@ impl Exchange {
                 Some(Exchange::Answer { token, registry, total, last, verdicts: input.list(RANGES, Input::verdict)? })
             }
             FOR_OTHERS => Some(Exchange::ForOthers),
+            HERE => Some(Exchange::Here { port: input.array().map(u16::from_be_bytes)? }),
             _ => None,
         }
     }

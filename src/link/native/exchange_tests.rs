@@ -30,6 +30,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
             |(token, registry, total, verdicts, last)| Exchange::Answer { token, registry, total, verdicts, last }
         ),
         Just(Exchange::ForOthers),
+        any::<u16>().prop_map(|port| Exchange::Here { port }),
     ]
 }
 

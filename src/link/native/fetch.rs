@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::exchange::{split, subtract, Exchange, Held, Range, Sum, Tag, Verdict, ALL, RANGES};
-use crate::record::{Key, Owner, Question, Time};
+use crate::record::{Key, Time};
 
 /// After so much silence what is missing is asked for again, milliseconds.
 pub const AGAIN_MS: u64 = 20;
@@ -17,22 +17,12 @@ const PARTS: u64 = 16;
 /// One registry, being asked.
 #[derive(Debug)]
 pub struct Fetch {
-    /// What about.
-    pub question: Question,
     /// The registry.
     pub registry: Tag,
-    /// The same, if anything of it was held or has come.
-    pub owner: Option<Owner>,
     /// Where it answers.
     pub addr: SocketAddr,
-    /// Over which interface.
-    pub interface: u32,
     /// The message id of the questions, which the answers repeat.
     pub id: u16,
-    /// When it began.
-    pub since: Time,
-    /// When an answer last came.
-    pub answered: Option<Time>,
     token: u64,
     /// Ranges not settled yet.
     open: Vec<Range>,
@@ -54,22 +44,8 @@ pub struct Progress {
 
 impl Fetch {
     /// Asks a registry for everything it has on the question, but for what is held already.
-    pub fn new(now: Time, question: Question, registry: Tag, at: (SocketAddr, u32), id: u16) -> Fetch {
-        Fetch {
-            question,
-            registry,
-            owner: None,
-            addr: at.0,
-            interface: at.1,
-            id,
-            since: now,
-            answered: None,
-            token: 0,
-            open: vec![ALL],
-            active: now,
-            silent: 0,
-            ready: true,
-        }
+    pub fn new(now: Time, registry: Tag, addr: SocketAddr, id: u16) -> Fetch {
+        Fetch { registry, addr, id, token: 0, open: vec![ALL], active: now, silent: 0, ready: true }
     }
 
     /// With the token of an earlier one.
@@ -102,11 +78,6 @@ impl Fetch {
         Some(Exchange::Fetch { token: self.token, registry: self.registry, ranges: ranges.collect(), budget })
     }
 
-    /// Whether a question went out more than once without an answer.
-    pub fn is_silent(&self) -> bool {
-        self.silent > 2
-    }
-
     /// Takes an answer of the registry. `named` are the keys that its records name; `held` gives those
     /// held in a range.
     pub fn handle(
@@ -119,7 +90,7 @@ impl Fetch {
         held: impl Fn(&Range) -> Vec<Key>,
     ) -> Progress {
         let mut progress = Progress::default();
-        (self.token, self.active, self.silent, self.answered) = (token, now, 0, Some(now));
+        (self.token, self.active, self.silent) = (token, now, 0);
         self.ready |= last;
         for verdict in verdicts {
             match verdict {

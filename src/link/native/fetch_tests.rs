@@ -44,15 +44,17 @@ impl Pair {
     /// Fetches until all is in line; the milliseconds it took.
     fn run(&mut self) -> u64 {
         let (question, from) = (Question::Service("greeter".into()), Ipv4Addr::new(10, 0, 0, 2));
-        let addr = (SocketAddr::from((from, 4_000)), 1);
-        let mut fetch = Fetch::new(self.now, question.clone(), Tag::of(OWNER).unwrap(), addr, 9);
+        let addr = SocketAddr::from((from, 4_000));
+        let mut fetch = Fetch::new(self.now, Tag::of(OWNER).unwrap(), addr, 9);
         let dns = message::Question { name: ZONE.subtype("greeter"), rtype: rtype::PTR, class: 1, unicast: true };
         let start = self.now;
         loop {
             assert!(self.now.0 < start.0 + 60_000, "not in line after a minute");
             self.now = self.now.max(fetch.next_due());
             let held = self.held.clone();
-            let sum = |range: &Range| Sum::of(within(&held, range).map(|(key, revision)| (position(key).unwrap(), *revision)));
+            let sum = |range: &Range| {
+                Sum::of(within(&held, range).map(|(key, revision)| (position(key).unwrap(), *revision)))
+            };
             let Some(Exchange::Fetch { token, ranges, budget, .. }) = fetch.poll(self.now, 64, sum) else { panic!() };
             self.questions += 1;
             if self.rng.f32() < self.loss {

@@ -53,10 +53,18 @@ pub struct Herald {
 
 impl Herald {
     /// Announces nodes now and once more in a second.
-    pub fn announce(&mut self, now: Time, keys: &[Key], known: &mut Publications, ground: &impl Ground, out: &mut Outbox) {
+    pub fn announce(
+        &mut self,
+        now: Time,
+        keys: &[Key],
+        known: &mut Publications,
+        ground: &impl Ground,
+        out: &mut Outbox,
+    ) {
         self.say(now, keys, known, ground, out);
         self.again.entry(Time(now.0 + AGAIN_MS)).or_default().extend(keys.iter().cloned());
-        let owners: BTreeSet<Owner> = keys.iter().filter_map(|key| known.get(key)).map(|n| n.record.owner.clone()).collect();
+        let owners: BTreeSet<Owner> =
+            keys.iter().filter_map(|key| known.get(key)).map(|n| n.record.owner.clone()).collect();
         owners.iter().for_each(|owner| self.changed(now, owner, known));
     }
 
@@ -73,7 +81,8 @@ impl Herald {
                 known.get_mut(key).into_iter().for_each(|node| node.say(place_id(place), part::ALL, now));
             });
             let nodes: Vec<&Node> = keys.iter().filter_map(|key| known.get(key)).collect();
-            let mut packer = Packer::new(|host: &_| known.addresses(host, ground.addrs(place)));
+            let mut packer =
+                Packer::new(|host: &_| known.addresses(host, ground.addrs(place)), ground.direct_port(place));
             nodes.iter().for_each(|node| packer.push(&node.records(part::ALL), Some(&node.host)));
             packer.finish().into_iter().for_each(|message| out.multicast(place, message));
         }
@@ -88,7 +97,7 @@ impl Herald {
             }
         }
         for (place, nodes) in by_place {
-            let mut packer = Packer::new(|_: &_| Vec::new());
+            let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(place));
             for node in nodes {
                 let mut records = node.records(part::ALL);
                 records.iter_mut().for_each(|record| record.ttl = 0);
@@ -126,13 +135,15 @@ impl Herald {
         self.beats.retain(|(of, _), _| of != owner);
     }
 
-    /// Says again everything that is published where something is new about the link.
-    pub fn again(&mut self, now: Time, keys: Vec<Key>, known: &mut Publications, ground: &impl Ground, out: &mut Outbox) {
-        self.announce(now, &keys, known, ground, out);
-    }
-
     /// Says what is due.
-    pub fn handle_timeout(&mut self, now: Time, known: &mut Publications, ground: &impl Ground, out: &mut Outbox, rng: &mut fastrand::Rng) {
+    pub fn handle_timeout(
+        &mut self,
+        now: Time,
+        known: &mut Publications,
+        ground: &impl Ground,
+        out: &mut Outbox,
+        rng: &mut fastrand::Rng,
+    ) {
         while let Some(entry) = self.again.first_entry().filter(|entry| *entry.key() <= now) {
             let keys: Vec<Key> = entry.remove().into_iter().collect();
             self.say(now, &keys, known, ground, out);
@@ -144,7 +155,14 @@ impl Herald {
         self.beat(now, known, ground, out, rng);
     }
 
-    fn beat(&mut self, now: Time, known: &Publications, ground: &impl Ground, out: &mut Outbox, rng: &mut fastrand::Rng) {
+    fn beat(
+        &mut self,
+        now: Time,
+        known: &Publications,
+        ground: &impl Ground,
+        out: &mut Outbox,
+        rng: &mut fastrand::Rng,
+    ) {
         let mut by_place: BTreeMap<Place, Vec<Record>> = BTreeMap::new();
         for ((owner, lease), beat) in self.beats.iter_mut().filter(|(_, beat)| beat.due <= now) {
             let interval = (u64::from(*lease) * 1_000 / BEATS).clamp(*BEAT_MS.start(), *BEAT_MS.end());
@@ -166,7 +184,7 @@ impl Herald {
         }
         self.beats.retain(|_, beat| beat.last > 0);
         for (place, records) in by_place {
-            let mut packer = Packer::new(|_: &_| Vec::new());
+            let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(place));
             records.iter().for_each(|record| packer.push(std::slice::from_ref(record), None));
             packer.finish().into_iter().for_each(|message| out.multicast(place, message));
         }

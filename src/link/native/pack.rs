@@ -1,5 +1,6 @@
 //! Records into messages: what belongs together stays together.
 
+use super::exchange::Exchange;
 use super::message::{Builder, Record};
 use super::name::Name;
 use super::serve::MESSAGE;
@@ -7,15 +8,18 @@ use super::serve::MESSAGE;
 /// Fills messages with groups of answers; each message tells the addresses of every host it names.
 pub struct Packer<A> {
     addresses: A,
+    option: Vec<u8>,
     message: Builder,
     hosts: Vec<Name>,
     full: Vec<Vec<u8>>,
 }
 
 impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
-    /// `addresses` gives the address records of a host.
-    pub fn new(addresses: A) -> Packer<A> {
-        Packer { addresses, message: Builder::response(0, MESSAGE), hosts: Vec::new(), full: Vec::new() }
+    /// `addresses` gives the address records of a host; each message says where direct questions are
+    /// taken.
+    pub fn new(addresses: A, port: u16) -> Packer<A> {
+        let option = Exchange::Here { port }.encode();
+        Packer { addresses, message: begin(&option), option, hosts: Vec::new(), full: Vec::new() }
     }
 
     /// Adds a group, with the addresses of its host if it has one.
@@ -39,9 +43,10 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
     }
 
     fn next(&mut self) {
-        let full = std::mem::replace(&mut self.message, Builder::response(0, MESSAGE));
+        let mut full = std::mem::replace(&mut self.message, begin(&self.option));
         self.hosts.clear();
         if !full.is_empty() {
+            full.option(&self.option);
             self.full.push(full.finish());
         }
     }
@@ -51,4 +56,10 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
         self.next();
         self.full
     }
+}
+
+fn begin(option: &[u8]) -> Builder {
+    let mut message = Builder::response(0, MESSAGE);
+    message.reserve_option(option.len());
+    message
 }

@@ -27,8 +27,10 @@ pub struct Peer {
     pub token: u64,
     /// The last sequence number of an alive record, by lease.
     pub sequences: BTreeMap<u32, u64>,
-    /// Sums that hold although not all of it could be taken over: by question and lease.
-    pub verified: BTreeMap<(Question, u32), Sum>,
+    /// By question and lease: what an alive record said when all was fetched, and what was held then.
+    /// The two differ where a record is refused here, and where the alive record speaks of more than
+    /// what is asked for.
+    pub verified: BTreeMap<(Question, u32), (Sum, Sum)>,
 }
 
 /// A registry that fell silent.
@@ -36,7 +38,6 @@ pub struct Peer {
 struct Lost {
     question: Question,
     addr: SocketAddr,
-    place: Place,
     next: Time,
     since: Time,
 }
@@ -84,7 +85,7 @@ impl Peers {
     pub fn lose(&mut self, now: Time, tag: Tag, question: Question) {
         let Some((place, addr)) = self.route(tag) else { return };
         if self.lost.len() < LOST {
-            let lost = Lost { question, addr, place, next: Time(now.0 + PROBE_MS.0), since: now };
+            let lost = Lost { question, addr, next: Time(now.0 + PROBE_MS.0), since: now };
             self.lost.entry((tag, place)).or_insert(lost);
         }
     }

@@ -1,7 +1,7 @@
 //! What this process publishes: the records of every node, by name, by service and by place on the
 //! ring.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -134,7 +134,8 @@ impl Publications {
         let fixed = record.node.address.parse::<IpAddr>().ok().filter(|_| !address::is_this_host(&record.node.address));
         let salt = fixed.map_or(String::new(), |ip| ip.to_string());
         let host = ZONE.host(&record.owner, &salt);
-        let known = self.hosts.entry(host.clone()).or_insert(Host { owner: record.owner.clone(), fixed, ttl: 0, nodes: 0 });
+        let known =
+            self.hosts.entry(host.clone()).or_insert(Host { owner: record.owner.clone(), fixed, ttl: 0, nodes: 0 });
         (known.nodes, known.ttl) = (known.nodes + 1, known.ttl.max(record.lease));
         let service: Arc<str> = Arc::from(record.service.name.as_str());
         self.subtypes.entry(ZONE.subtype(&service)).or_insert_with(|| service.clone());
@@ -230,11 +231,6 @@ impl Publications {
     /// The names of an owner's services, in order.
     pub fn services_of(&self, owner: &str) -> impl Iterator<Item = &Arc<str>> {
         self.publishers.get(owner).into_iter().flat_map(|publisher| publisher.services.keys())
-    }
-
-    /// The names of all services, in order.
-    pub fn services(&self) -> BTreeSet<&Arc<str>> {
-        self.publishers.values().flat_map(|publisher| publisher.services.keys()).collect()
     }
 
     /// The keys of an owner's nodes that the question asks for, with places in `range`, in order of

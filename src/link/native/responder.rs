@@ -112,7 +112,14 @@ struct Found {
 
 impl Responder {
     /// Takes a question that came from the multicast DNS port.
-    pub fn handle(&mut self, now: Time, here: &Here<'_>, from: SocketAddr, message: Message, rng: &mut fastrand::Rng) -> Replies {
+    pub fn handle(
+        &mut self,
+        now: Time,
+        here: &Here<'_>,
+        from: SocketAddr,
+        message: Message,
+        rng: &mut fastrand::Rng,
+    ) -> Replies {
         if let Some(deferred) = self.deferred.get_mut(&from) {
             let known = deferred.message.answers.len() + message.answers.len();
             deferred.message.answers.extend(message.answers);
@@ -121,14 +128,14 @@ impl Responder {
                 return Replies::default();
             }
             let Some(deferred) = self.deferred.remove(&from) else { return Replies::default() };
-            return self.answer(now, here, from, &deferred.message, rng);
+            return self.answer(now, here, &deferred.message, rng);
         }
         if message.truncated && self.deferred.len() < DEFERRED {
             let due = Time(now.0 + rng.u64(TRUNCATED_MS));
             self.deferred.insert(from, Deferred { message, place: here.place, due });
             return Replies::default();
         }
-        self.answer(now, here, from, &message, rng)
+        self.answer(now, here, &message, rng)
     }
 
     /// Takes a question whose known answers have all come by now.
@@ -138,7 +145,7 @@ impl Responder {
     }
 
     /// Answers a question for which no more known answers come.
-    pub fn answer(&mut self, now: Time, here: &Here<'_>, from: SocketAddr, message: &Message, rng: &mut fastrand::Rng) -> Replies {
+    pub fn answer(&mut self, now: Time, here: &Here<'_>, message: &Message, rng: &mut fastrand::Rng) -> Replies {
         let mut found = self.find(now, here, &message.questions);
         let mut replies = Replies { alive: std::mem::take(&mut found.alive), ..Replies::default() };
         let whole = message.answers.is_empty();
@@ -152,8 +159,7 @@ impl Responder {
                 })
             };
             if found.nodes.iter().all(|(key, parts)| here.known.get(key).is_some_and(|node| recent(node, *parts))) {
-                replies.unicast = self.one_message(now, here, &found, None).into_iter().collect();
-                let _ = from;
+                replies.unicast = self.one_message(here, &found, None).into_iter().collect();
                 return replies;
             }
         }
@@ -172,7 +178,7 @@ impl Responder {
         let mut found = Found::default();
         message.questions.iter().for_each(|question| collect(here, question, &mut found));
         leave_out_known(here, &mut found, &message.answers);
-        self.one_message(now, here, &found, Some((message.id, &message.questions)))
+        self.one_message(here, &found, Some((message.id, &message.questions)))
     }
 
     fn find(&mut self, now: Time, here: &Here<'_>, questions: &[Question]) -> Found {
@@ -239,7 +245,12 @@ impl Responder {
                 Data::Ptr(target) if record.name == ZONE.names => self
                     .pending
                     .get(&place)
-                    .and_then(|pending| pending.others.iter().find(|o| matches!(o, Other::Service(s) if ZONE.service_name(s) == *target)))
+                    .and_then(|pending| {
+                        pending
+                            .others
+                            .iter()
+                            .find(|o| matches!(o, Other::Service(s) if ZONE.service_name(s) == *target))
+                    })
                     .cloned(),
                 _ => None,
             };
@@ -287,13 +298,14 @@ impl Responder {
         self.pending.values().map(|pending| pending.due).chain(deferred).min()
     }
 
-    fn one_message(&self, _now: Time, here: &Here<'_>, found: &Found, legacy: Option<(u16, &[Question])>) -> Option<Vec<u8>> {
+    fn one_message(&self, here: &Here<'_>, found: &Found, legacy: Option<(u16, &[Question])>) -> Option<Vec<u8>> {
         let mut size = 0;
         let fits = |(key, _): &(&Key, &u8)| {
             size += here.known.get(key).map_or(0, estimate);
             size <= MESSAGE - 100
         };
-        let nodes: Vec<(Key, u8)> = found.nodes.iter().take_while(fits).map(|(key, parts)| (key.clone(), *parts)).collect();
+        let nodes: Vec<(Key, u8)> =
+            found.nodes.iter().take_while(fits).map(|(key, parts)| (key.clone(), *parts)).collect();
         // One that is larger than a message goes alone.
         let nodes = match nodes.is_empty() {
             true => found.nodes.iter().take(1).map(|(key, parts)| (key.clone(), *parts)).collect(),
@@ -378,7 +390,8 @@ fn leave_out_known(here: &Here<'_>, found: &mut Found, answers: &[Record]) {
         };
         if let Some((node, parts)) = key.and_then(|key| Some((here.known.get(key)?, found.nodes.get_mut(key)?))) {
             for bit in [part::TYPE, part::SUBTYPE, part::SRV, part::TXT] {
-                let same = |own: &Record| own.name == record.name && own.data == record.data && record.ttl * 2 >= own.ttl;
+                let same =
+                    |own: &Record| own.name == record.name && own.data == record.data && record.ttl * 2 >= own.ttl;
                 if *parts & bit != 0 && node.records(bit).iter().any(same) {
                     *parts &= !bit;
                 }
@@ -388,7 +401,9 @@ fn leave_out_known(here: &Here<'_>, found: &mut Found, answers: &[Record]) {
             found.others.remove(&Other::Type);
         }
         if record.name == ZONE.names {
-            found.others.retain(|o| !matches!((o, &record.data), (Other::Service(s), Data::Ptr(t)) if ZONE.service_name(s) == *t));
+            found.others.retain(
+                |o| !matches!((o, &record.data), (Other::Service(s), Data::Ptr(t)) if ZONE.service_name(s) == *t),
+            );
         }
     }
     found.nodes.retain(|_, parts| *parts != 0);
@@ -432,7 +447,9 @@ fn compose(
     let mut message = match legacy {
         Some((id, questions)) => {
             let mut message = Builder::response(id, MESSAGE);
-            questions.iter().for_each(|question| drop(message.question(question)));
+            questions.iter().for_each(|question| {
+                message.question(question);
+            });
             for record in answers.iter_mut().chain(&mut additionals) {
                 (record.ttl, record.flush) = (record.ttl.min(LEGACY_TTL), false);
             }
@@ -441,7 +458,9 @@ fn compose(
         None => Builder::response(0, MESSAGE),
     };
     let said = answers.iter().filter(|record| message.answer(record)).count();
-    additionals.iter().for_each(|record| drop(message.additional(record)));
+    additionals.iter().for_each(|record| {
+        message.additional(record);
+    });
     (said > 0).then(|| message.finish())
 }
 

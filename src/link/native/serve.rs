@@ -60,11 +60,7 @@ pub enum Served {
 impl Server {
     /// A server whose tokens depend on `secret`.
     pub fn new(secret: [u8; 32]) -> Server {
-        Server {
-            secret,
-            unproven: Bucket::new(UNPROVEN.0, UNPROVEN.1),
-            proven: Bucket::new(PROVEN.0, PROVEN.1),
-        }
+        Server { secret, unproven: Bucket::new(UNPROVEN.0, UNPROVEN.1), proven: Bucket::new(PROVEN.0, PROVEN.1) }
     }
 
     fn token(&self, from: IpAddr) -> u64 {
