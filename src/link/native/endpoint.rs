@@ -559,6 +559,11 @@ impl Endpoint {
         others.into_iter().flatten().chain(asker).min()
     }
 
+    /// Where the registries speak.
+    pub fn places(&self) -> Vec<Place> {
+        self.site.net().places
+    }
+
     fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
     }
