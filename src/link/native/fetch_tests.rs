@@ -10,6 +10,7 @@ use crate::link::native::serve::{Asked, Served, Server};
 use crate::link::native::zone::ZONE;
 use crate::model::{Node, Service};
 use crate::record::Record;
+use crate::record::Question;
 use crate::wire::dnssd::instance_label;
 
 const OWNER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
