@@ -469,7 +469,7 @@ impl Asker {
             self.fetch(now, (tag, place, question), addr, None, GIVE_UP_MS / 4);
         }
         self.poll_lookups(now, net, out);
-        self.poll_fetches(now, out);
+        self.poll_fetches(now, true, out);
         self.settle(now, out);
         let cache = &self.cache;
         let known = |question: &Question, place: Place| cache.pointers(now, question, place.interface);
@@ -498,17 +498,15 @@ impl Asker {
                 let bytes = message(id, &question, &ask);
                 net.places.iter().for_each(|place| out.ask(*place, bytes.clone()));
             }
-            if lookup.is_over(now) {
-                self.lookups.remove(&question);
-            }
         }
     }
 
-    fn poll_fetches(&mut self, now: Time, out: &mut Outbox) {
+    /// Asks registries for the rest; with `late`, also again where an answer has not come for long.
+    pub fn poll_fetches(&mut self, now: Time, late: bool, out: &mut Outbox) {
         let given_up: Vec<Errand> = self
             .fetches
             .iter()
-            .filter(|(_, running)| running.give_up <= now)
+            .filter(|(_, running)| late && running.give_up <= now)
             .map(|(errand, _)| errand.clone())
             .collect();
         for errand in given_up {
@@ -524,6 +522,9 @@ impl Asker {
         let budget = u8::try_from((WINDOW / self.fetches.len().max(1)).max(2)).unwrap_or(2);
         let cache = &self.cache;
         for ((tag, place, question), running) in &mut self.fetches {
+            if !late && !running.fetch.is_ready() {
+                continue;
+            }
             let owner = tag.owner();
             let Some(ask) = running.fetch.poll(now, budget, |range| cache.sum(&owner, question, range, None)) else {
                 continue;
@@ -534,16 +535,17 @@ impl Asker {
     }
 
     fn settle(&mut self, now: Time, out: &mut Outbox) {
-        for (question, lookup) in &mut self.lookups {
-            let complete = !self.fetches.keys().any(|(_, _, of)| of == question);
-            if lookup.settles(now, complete) {
-                self.interests.get_mut(question).into_iter().for_each(|interest| interest.settle(out));
+        let (fetches, interests) = (&self.fetches, &mut self.interests);
+        self.lookups.retain(|question, lookup| {
+            let complete = !fetches.keys().any(|(_, _, of)| of == question);
+            let over = lookup.is_over(now, complete);
+            let interest = interests.get_mut(question);
+            // Who was not answered at all goes on by what comes.
+            if lookup.settles(now, complete) || (over && interest.as_ref().is_some_and(|interest| !interest.settled)) {
+                interest.into_iter().for_each(|interest| interest.settle(out));
             }
-        }
-        // Who was not answered at all goes on by what comes.
-        for (question, interest) in &mut self.interests {
-            interest.settled |= !self.lookups.contains_key(question);
-        }
+            !over
+        });
     }
 
     /// When something is due next.

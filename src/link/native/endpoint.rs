@@ -24,6 +24,8 @@ use crate::record::{Interface, Key, Owner, Question, Reach, Record as Node, Sigh
 const DEFEND_MS: u64 = 1_000;
 /// A registry that has left still answers for so long, milliseconds.
 const DEPARTED_MS: u64 = 1_000;
+/// So late a timeout means that the host did not run, milliseconds.
+const ASLEEP_MS: u64 = 3_000;
 /// Registries of the same process renew each other so often, milliseconds.
 const NEIGHBOURS_MS: u64 = 1_000;
 
@@ -39,6 +41,8 @@ pub struct Endpoint {
     rng: fastrand::Rng,
     defended: HashMap<Key, Time>,
     neighbours_due: Time,
+    /// When `handle_timeout` was to be called.
+    expected: Option<Time>,
     closing: bool,
     now: Time,
     counts: BTreeMap<&'static str, u64>,
@@ -164,6 +168,7 @@ impl Endpoint {
             rng,
             defended: HashMap::new(),
             neighbours_due: Time(0),
+            expected: None,
             closing: false,
             now: Time(0),
             counts: BTreeMap::new(),
@@ -350,7 +355,9 @@ impl Endpoint {
             true => self.handle_response(now, &datagram, place, &message),
             false => self.handle_question(now, &datagram, place, message),
         }
-        self.after(now);
+        // What is late waits for `handle_timeout`: the answer may be in the socket's buffer.
+        self.asker.poll_fetches(now, false, &mut self.out);
+        self.out.release(now);
     }
 
     fn handle_response(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: &Message) {
@@ -483,7 +490,7 @@ impl Endpoint {
                 // A registry with nothing left says so, while it is open.
                 let owner = registry.owner();
                 if !speaks(&&owner) && !self.site.departed.contains_key(&owner) {
-                    return;
+                    return self.count("fetch-of-unknown-registry");
                 }
                 match self.server.fetch(now, &self.known, (&owner, registry), &asked, token, (ranges, budget)) {
                     Served::Messages(messages) => answers = messages,
@@ -497,6 +504,11 @@ impl Endpoint {
     /// Does what is due by now.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = now;
+        if self.expected.is_some_and(|due| now.0 > due.0 + ASLEEP_MS) {
+            // This host slept or was stopped: who was told of it meanwhile has forgotten it (RFC 6762 §8).
+            self.count("woke");
+            self.renew(now);
+        }
         self.after(now);
     }
 
@@ -533,10 +545,14 @@ impl Endpoint {
         }
     }
 
-    /// Repeats the last goodbyes, and is then over.
+    /// Says goodbye for what is still published, twice, and is then over.
     pub fn shutdown(&mut self, now: Time) {
         self.now = now;
         self.closing = true;
+        let owners: Vec<Owner> = self.known.owners().map(|(owner, _)| owner.clone()).collect();
+        let keys: Vec<Key> = owners.iter().flat_map(|owner| self.keys_of(owner)).collect();
+        let nodes: Vec<_> = keys.iter().filter_map(|key| self.known.remove(key)).collect();
+        self.herald.goodbye(now, &nodes, &self.known, &self.site, &mut self.out);
         self.after(now);
     }
 
@@ -556,7 +572,8 @@ impl Endpoint {
         let neighbours = (self.site.members.len() > 1 && self.known.len() > 0).then_some(self.neighbours_due);
         let asker = if self.closing { None } else { self.asker.next_due(self.now) };
         let others = [self.responder.next_due(), self.herald.next_due(), self.out.next_due(self.now), neighbours];
-        others.into_iter().flatten().chain(asker).min()
+        self.expected = others.into_iter().flatten().chain(asker).min();
+        self.expected
     }
 
     /// Where the registries speak.

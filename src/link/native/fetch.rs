@@ -58,6 +58,11 @@ impl Fetch {
         self.token
     }
 
+    /// Whether the registry has said all that it was asked for last, and there is more to ask.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
     /// When the next question is due.
     pub fn next_due(&self) -> Time {
         let pause = match self.ready {

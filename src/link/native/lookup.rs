@@ -12,6 +12,9 @@ const ASKS_MS: [u64; 6] = [0, 8, 20, 60, 150, 260];
 /// Answers have settled when nothing new has come for so long, milliseconds.
 const SETTLED_MS: u64 = 25;
 
+/// An answer to the last question is taken for so long, milliseconds.
+const ANSWERS_MS: u64 = 1_000;
+
 /// A lookup under way.
 #[derive(Debug)]
 pub struct Lookup {
@@ -55,18 +58,22 @@ impl Lookup {
         settles
     }
 
-    /// Whether no answer is taken any more.
-    pub fn is_over(&self, now: Time) -> bool {
-        let last = ASKS_MS[ASKS_MS.len() - 1];
-        now.0 >= self.since.0 + last + 1_000
+    /// Whether no answer is taken any more: the answers have settled, or nobody has one.
+    pub fn is_over(&self, now: Time, complete: bool) -> bool {
+        complete && now >= self.ends()
+    }
+
+    /// When it has been long enough since the last question.
+    fn ends(&self) -> Time {
+        Time(self.since.0 + ASKS_MS[ASKS_MS.len() - 1] + ANSWERS_MS)
     }
 
     /// When it is to be looked at next.
     pub fn next_due(&self, now: Time) -> Time {
         let ask = ASKS_MS.get(self.ids.len()).filter(|_| !self.settled).map(|after| Time(self.since.0 + after));
         let settle = self.news.filter(|_| !self.settled).map(|news| Time(news.0 + SETTLED_MS)).filter(|at| *at > now);
-        let over = Time(self.since.0 + ASKS_MS[ASKS_MS.len() - 1] + 1_000);
-        [ask, settle, Some(over)].into_iter().flatten().min().unwrap_or(over)
+        let over = Some(self.ends()).filter(|at| *at > now);
+        [ask, settle, over].into_iter().flatten().min().unwrap_or(Time(now.0 + SETTLED_MS))
     }
 }
 

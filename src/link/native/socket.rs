@@ -184,10 +184,11 @@ impl Sockets {
         })
     }
 
-    /// Takes what has come, of each socket a bounded number.
-    pub fn receive(&mut self, mut take: impl FnMut(Datagram<'_>)) {
-        let counts = &mut self.counts;
+    /// Takes what has come, of each socket a bounded number; whether more may be there.
+    pub fn receive(&mut self, mut take: impl FnMut(Datagram<'_>)) -> bool {
+        let (counts, mut more) = (&mut self.counts, false);
         for port in &mut self.open {
+            let before = counts.datagrams_in;
             for _ in 0..BUDGET {
                 match port.receive(&mut self.buffer, &mut self.control, counts) {
                     Ok(Some((length, from, to, interface))) => {
@@ -204,7 +205,9 @@ impl Sockets {
                     }
                 }
             }
+            more |= counts.datagrams_in - before >= BUDGET as u64;
         }
+        more
     }
 
     /// Sends a datagram, or counts that it could not be sent. Waits for room no longer than `patience`, which it takes

@@ -23,6 +23,8 @@ const QUIET: Duration = Duration::from_millis(20);
 const NAP: Duration = Duration::from_secs(1);
 /// The registries do not keep up: when to try again.
 const RETRY: Duration = Duration::from_millis(1);
+/// Turns without an end of what comes before what is due is done all the same.
+const PATIENT: u32 = 8;
 /// How long the last goodbyes may take.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -51,7 +53,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub fn run(mut self) {
-        let (mut ended, mut closes, mut lists) = (Vec::new(), None, None::<Time>);
+        let (mut ended, mut closes, mut lists, mut turns) = (Vec::new(), None, None::<Time>, 0_u32);
         let now = clock::now();
         self.endpoint.set_interfaces(now, self.attached.clone());
         loop {
@@ -67,11 +69,14 @@ impl Worker {
                 lists = None;
                 self.list_interfaces(now);
             }
+            let mut more = false;
             if self.untold.is_empty() {
                 let endpoint = &mut self.endpoint;
-                self.sockets.receive(|datagram| endpoint.handle_datagram(now, datagram));
+                more = self.sockets.receive(|datagram| endpoint.handle_datagram(now, datagram));
             }
-            if self.endpoint.next_due().is_some_and(|due| due <= now) {
+            // An answer that waits in a buffer is not late; but a flood must not hold up everything else.
+            turns = if more { turns + 1 } else { 0 };
+            if turns % PATIENT == 0 && self.endpoint.next_due().is_some_and(|due| due <= now) {
                 self.endpoint.handle_timeout(now);
             }
             self.carry_out();
