@@ -6,7 +6,7 @@ OUT = $(or $(CARGO_TARGET_DIR),target)/release
 LIBRARY = $(OUT)/libmdns_registry.so
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench clean
+.PHONY: help build demo test lint bench simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -39,6 +39,10 @@ test: ## lint and all tests; installs what they need where it may
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount
 	benches/report.sh
+
+simulate: ## whole endpoints by the thousand, in virtual time
+	@tests/need.sh cargo cc ip unshare mount
+	$(CARGO) bench --profile simulate --bench segment
 
 clean: ## remove all that was built
 	$(CARGO) clean

@@ -47,6 +47,17 @@ fn pure_modules_know_no_clock_socket_or_runtime() {
 }
 
 #[test]
+fn the_native_endpoint_knows_no_clock_socket_or_thread() {
+    let words =
+        ["Instant::now", "SystemTime", "UdpSocket", "crate::clock", "thread::", "nix::", "socket2", "tokio::time"];
+    let impure = ["socket.rs", "worker.rs", "mod.rs"];
+    let files = sources("src/link/native");
+    let pure = files.iter().filter(|(path, _)| !impure.iter().any(|name| path.ends_with(name)));
+    let hit = |(path, text): &(PathBuf, String)| words.iter().any(|word| text.contains(word)).then(|| path.clone());
+    assert_eq!(pure.filter_map(hit).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn arrows_point_down() {
     none_says(&["src/engine"], &["crate::driver", "crate::core", "crate::registry", "crate::watcher", "crate::ffi"]);
     none_says(&["src/wire"], &["crate::engine", "crate::link", "crate::driver", "crate::core", "crate::registry"]);

@@ -36,7 +36,10 @@ impl Tool {
     fn command(&self, arguments: &[&str]) -> Command {
         lab::assert_in_sandbox();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mdns-registry"));
-        command.env("MDNS_REGISTRY_OPTIONS", format!(r#"{{"port":{}}}"#, self.port));
+        // `tests/all.sh` says the link in the environment.
+        let link = mdns_registry::Options::from_environment().expect("options").link;
+        let options = format!(r#"{{"port":{},"link":"{}"}}"#, self.port, link.as_str());
+        command.env("MDNS_REGISTRY_OPTIONS", options);
         command.args(["--addrs", "127.0.0.1"]).args(arguments);
         command
     }

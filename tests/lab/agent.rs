@@ -85,9 +85,10 @@ fn list(value: &Value) -> Vec<Value> {
     value.as_array().expect("a list").clone()
 }
 
-/// Plays the agent: opens a registry with default options and obeys until standard input ends.
+/// Plays the agent: opens a registry with the options of the environment and obeys until standard input ends.
 pub fn play() {
-    let mut agent = Played { registry: Registry::open(Options::default()).expect("a registry"), watcher: None };
+    let options = Options::from_environment().expect("options");
+    let mut agent = Played { registry: Registry::open(options).expect("a registry"), watcher: None };
     tell("\nready");
     for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
         let command: Value = serde_json::from_str(&line).expect("JSON");
