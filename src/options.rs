@@ -355,7 +355,6 @@ mod tests {
             r#"{"allow_unsigned":["a"]}"#,
             r#"{"wire":["go-micro"]}"#,
             r#"{"wire":["dns-sd","go-micro"]}"#,
-            r#"{"link":"native"}"#,
             r#"{"addrs":["etcd://h:2379"]}"#,
             r#"{"password":"p"}"#,
         ] {
@@ -367,7 +366,7 @@ mod tests {
 
     #[test]
     fn options_in_force_read_back_as_they_were_given() {
-        let text = r#"{"addrs":["lo"],"timeout_ms":250,"wire":["dns-sd"],"domain":"local","port":5454}"#;
+        let text = r#"{"addrs":["lo"],"timeout_ms":250,"wire":["dns-sd"],"domain":"local","link":"mdns-sd","port":5454}"#;
         let options = Options::from_json(text).unwrap();
         assert_eq!(Options::from_json(&options.to_json()).unwrap(), options);
     }

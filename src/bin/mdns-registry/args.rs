@@ -207,11 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unbuilt_wire_or_link_is_refused_by_name() {
-        for line in ["--wire go-micro list", "--link native list"] {
-            let error = parse(line).unwrap().shared.over(Options::default()).unwrap_err();
-            assert_eq!(error.status(), mdns_registry::Status::UNSUPPORTED, "{error}");
-        }
+    fn an_unbuilt_wire_is_refused_by_name() {
+        let error = parse("--wire go-micro list").unwrap().shared.over(Options::default()).unwrap_err();
+        assert_eq!(error.status(), mdns_registry::Status::UNSUPPORTED, "{error}");
     }
 
     #[test]
