@@ -2,22 +2,35 @@
 
 CARGO ?= cargo
 CC ?= cc
-OUT = $(or $(CARGO_TARGET_DIR),target)/release
+PROFILE ?= release
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+OUT = $(TARGET)/$(PROFILE)
 LIBRARY = $(OUT)/libmdns_registry.so
+AS_PROFILE = --profile $(PROFILE:debug=dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench clean
+.PHONY: help build install uninstall demo test lint bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-build: ## the shared library and the command line tool, in target/release
+build: ## the libraries and the command line tool, in target/release
 	@tests/need.sh cargo cc
-	$(CARGO) build --release --bin mdns-registry
-# One crate type at a time: with several, cargo leaves out link-time optimization. Last, as the line above writes one
-# without it.
-	$(CARGO) rustc --release --lib --crate-type cdylib
+	$(CARGO) build $(AS_PROFILE) --bin mdns-registry
+# One crate type at a time: with several, cargo leaves out link-time optimization. The shared library comes last, as the
+# first line writes one without it.
+	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type staticlib -- --print native-static-libs=$(OUT)/native-static-libs
+	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type cdylib
 	ln -sf $(notdir $(LIBRARY)) $(LIBRARY).0
+
+# Without cargo, as often under sudo, what `make build` left is installed.
+install: $(if $(shell command -v $(CARGO)),build) ## what was built, under PREFIX (/usr/local), for pkg-config and CMake
+	packaging/install.sh $(OUT) $(abspath $(PREFIX)) $(abspath $(LIBDIR))
+
+uninstall: ## take that away again
+	packaging/install.sh uninstall $(abspath $(PREFIX)) $(abspath $(LIBDIR))
 
 demo: build ## a C program registers, the tool watches: on loopback, in under a minute
 	@tests/need.sh ip unshare mount
