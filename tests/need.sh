@@ -12,18 +12,34 @@ package() {
     cc) echo gcc libc6-dev ;;
     dbus-daemon) echo dbus ;;
     g++ | gcc | clang) echo "$1" libc6-dev ;;
+    go) echo golang-go ;;
     ip) echo iproute2 ;;
+    javac) echo default-jdk-headless ;;
+    mcs) echo mono-mcs ;;
+    mono) echo mono-runtime ;;
+    mono-json) echo libmono-system-web-extensions4.0-cil ;;
+    mvn) echo maven ;;
     nft) echo nftables ;;
+    node) echo nodejs ;;
     nsenter | unshare) echo util-linux ;;
     valgrind) echo valgrind libc6-dbg ;;
     *) echo "$1" ;;
     esac
 }
 
+# Some are libraries, found by who loads them.
+there() {
+    case $1 in
+    lua-cjson) luajit -l cjson -e '' 2>/dev/null ;;
+    mono-json) [ -e /usr/lib/mono/4.5/System.Web.Extensions.dll ] ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
 missing=
 packages=
 for tool in "$@"; do
-    command -v "$tool" >/dev/null && continue
+    there "$tool" && continue
     if [ "$tool" = cargo ]; then
         echo 'cargo is missing: install Rust from https://rustup.rs' >&2
         exit 1
@@ -59,7 +75,7 @@ case $packages in
     ;;
 esac
 for tool in $missing; do
-    command -v "$tool" >/dev/null || {
+    there "$tool" || {
         echo "$tool is still missing after installing$packages" >&2
         exit 1
     }

@@ -1,0 +1,123 @@
+//! One story, told in every language of `tests/stories/languages`: alone on loopback, and between two hosts, where each
+//! language leads and the next one of the table follows. It is run on what `make install` leaves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod lab;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lab::{Lab, Process};
+
+/// A story waits at most 10 s for each of three events.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+macro_rules! languages {
+    ($($language:ident)*) => {
+        const LANGUAGES: &[&str] = &[$(stringify!($language)),*];
+
+        mod tells_its_story_alone {
+            $(#[test] fn $language() { super::alone(stringify!($language)); })*
+        }
+
+        mod leads_the_next_language_on_another_host {
+            $(#[test] fn $language() { super::leads_the_next(stringify!($language)); })*
+        }
+    };
+}
+
+languages!(rust node go java csharp lua ruby);
+
+macro_rules! pages {
+    ($($language:ident)*) => {
+        mod starts_its_page_with_lines_that_work {
+            $(#[test] fn $language() { super::first_lines(stringify!($language)); })*
+        }
+    };
+}
+
+pages!(node go java csharp lua ruby);
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The rows of the table: language, folder, and what is not for us.
+fn table() -> Vec<Vec<String>> {
+    let table = fs::read_to_string(root().join("tests/stories/languages")).unwrap();
+    let rows = table.lines().filter(|line| !line.starts_with('#'));
+    rows.map(|row| row.split('|').map(|field| field.trim().to_owned()).collect()).collect()
+}
+
+/// The arguments of `sandbox` or `nsenter` that run a step of a language; panics where it was not prepared as it stands.
+fn run(language: &str, step: &str, arguments: &[&str]) -> Vec<String> {
+    let row = table().into_iter().find(|row| row[0] == language).expect("a row of the table");
+    let prepared = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("languages").join(language);
+    for source in files(&root().join("examples").join(&row[1])) {
+        let copy = prepared.join(source.strip_prefix(root().join("examples").join(&row[1])).unwrap());
+        assert!(
+            fs::read(&copy).ok() == fs::read(&source).ok(),
+            "{} is not what stands in examples: run tests/stories/run.sh prepare",
+            copy.display()
+        );
+    }
+    let script = root().join("tests/stories/run.sh").display().to_string();
+    [&script, language, step].iter().chain(arguments).map(|word| (*word).to_owned()).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// A step in a sandbox of its own: all speak on loopback, and none is to hear the others.
+fn on_loopback(language: &str, step: &str) -> Process {
+    lab::assert_in_sandbox();
+    let mut command = Command::new(root().join("tests/lab/sandbox"));
+    command.env_remove("MDNSREG_SANDBOX").args(run(language, step, &[]));
+    Process::start(language, command)
+}
+
+fn transcript(watched: &str, listed: &str) -> String {
+    format!(
+        "create {watched} {watched}-1 9090\nlist {listed}\nget {watched} {watched}-1 9090\n\
+         update {watched} {watched}-1 9091\ndelete {watched} {watched}-1 9091\n"
+    )
+}
+
+fn alone(language: &str) {
+    let told = on_loopback(language, "story").finish(PATIENCE).success();
+    assert_eq!(told, transcript("greeter", "greeter"));
+}
+
+fn leads_the_next(leader: &str) {
+    let at = LANGUAGES.iter().position(|language| *language == leader).unwrap();
+    let follower = LANGUAGES[(at + 1) % LANGUAGES.len()];
+    let lab = Lab::new("story");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let start = |host: &lab::Host, words: Vec<String>| host.spawn(&words[0], &words[1..]);
+    let leads = start(&a, run(leader, "story", &["alice", "bob"]));
+    let follows = start(&b, run(follower, "story", &["bob", "alice", "follow"]));
+    let (leads, follows) = (leads.finish(PATIENCE), follows.finish(PATIENCE));
+    let told = (leads.status.code(), &*leads.stdout, follows.status.code(), &*follows.stdout);
+    let expected = (Some(0), &*transcript("bob", "alice bob"), Some(0), &*transcript("alice", "alice bob"));
+    assert_eq!(told, expected, "{leader}: {}{follower}: {}", leads.stderr, follows.stderr);
+}
+
+fn first_lines(language: &str) {
+    let page = fs::read_to_string(root().join(format!("docs/{language}.md"))).unwrap();
+    let block = page.split("\n```").nth(1).expect("a block").split_once('\n').expect("its language").1;
+    let mut process = on_loopback(language, "lines");
+    process.say(block);
+    let said = process.finish(PATIENCE).success();
+    assert!(said.contains("greeter") && said.contains("9090"), "{said}");
+}
+
+#[test]
+fn every_language_of_the_table_is_tested() {
+    let languages: Vec<String> = table().into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(languages, LANGUAGES);
+}
