@@ -38,7 +38,10 @@ const watchNext = declare('watch_next', 'mdnsreg_watch *watch, int64_t timeout_m
 const close = promisify(lib.func('int mdnsreg_close(mdnsreg_registry *registry)').async)
 const watchClose = lib.func('int mdnsreg_watch_close(mdnsreg_watch *watch)')
 
-const MDNSREG_OK = 0
+const OK = 0
+const EMPTY = 2
+// A thread that waits for longer would be missed: there are four, which files and host names need as well.
+const SLICE_MS = 100
 
 async function result(call, ...args) {
   const out = [null]
@@ -89,12 +92,20 @@ export class Watch {
   }
 
   /** The next event; null when none came in time, or the watch was closed. */
-  async next(timeoutMs = -1) {
-    const out = [null]
-    if ((await watchNext(this.#handle, timeoutMs, out)) !== MDNSREG_OK) return null
-    const event = JSON.parse(eventJson(out[0]))
-    eventFree(out[0])
-    return event
+  async next(timeoutMs = Infinity) {
+    const deadline = performance.now() + timeoutMs
+    do {
+      const out = [null]
+      const left = Math.max(0, deadline - performance.now())
+      const status = await watchNext(this.#handle, Math.ceil(Math.min(SLICE_MS, left)), out)
+      if (status === OK) {
+        const event = JSON.parse(eventJson(out[0]))
+        eventFree(out[0])
+        return event
+      }
+      if (status !== EMPTY) return null
+    } while (performance.now() < deadline)
+    return null
   }
 
   /** Wakes whoever waits in `next`. */

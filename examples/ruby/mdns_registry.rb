@@ -26,6 +26,9 @@ module MdnsRegistry
   end
 
   OK = 0
+  EMPTY = 2
+  # Seconds. Ruby looks for Ctrl-C, Timeout and Thread#kill only between calls.
+  SLICE = 0.1
 
   class Error < StandardError
     attr_reader :code
@@ -127,21 +130,31 @@ module MdnsRegistry
 
     # The next event; nil when none came within `timeout` seconds (nil: no limit), or the watch was closed.
     def next(timeout = nil)
+      deadline = timeout ? now + timeout : Float::INFINITY
       out = MdnsRegistry.pointer
-      milliseconds = timeout ? (timeout * 1000).round : -1
-      return unless MdnsRegistry.call(:mdnsreg_watch_next, @handle, milliseconds, out) == OK
-
-      event = out.ptr
-      begin
-        JSON.parse(MdnsRegistry.text(C.mdnsreg_event_json(event)))
-      ensure
-        C.mdnsreg_event_free(event)
+      loop do
+        wait = (deadline - now).clamp(0, SLICE)
+        status = MdnsRegistry.call(:mdnsreg_watch_next, @handle, (wait * 1000).ceil, out)
+        return take(out.ptr) if status == OK
+        return if status != EMPTY || now >= deadline
       end
     end
 
     # Wakes whoever waits in `next`.
     def close
       C.mdnsreg_watch_close(@handle)
+    end
+
+    private
+
+    def take(event)
+      JSON.parse(MdnsRegistry.text(C.mdnsreg_event_json(event)))
+    ensure
+      C.mdnsreg_event_free(event)
+    end
+
+    def now
+      Process.clock_gettime(Process::CLOCK_MONOTONIC)
     end
   end
 end
