@@ -121,3 +121,21 @@ fn every_language_of_the_table_is_tested() {
     let languages: Vec<String> = table().into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(languages, LANGUAGES);
 }
+
+/// Runs of white space as one blank, without what the reader skips.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(")
+}
+
+#[test]
+fn what_lua_declares_stands_in_the_header_word_by_word() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let header = words(&read("include/mdns_registry.h"));
+    let lua = read("examples/lua/mdns_registry.lua");
+    let declared = lua.split("ffi.cdef [[").nth(1).unwrap().split("]]").next().unwrap();
+    let declarations: Vec<String> = declared.split_inclusive(';').map(words).filter(|said| !said.is_empty()).collect();
+    assert!(declarations.len() > 10, "{declarations:?}");
+    for declaration in declarations {
+        assert!(header.contains(&declaration), "{declaration}");
+    }
+}

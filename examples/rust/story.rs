@@ -50,8 +50,7 @@ fn step(registry: &Registry, service: &str, action: Action) -> Result<()> {
     };
     let metadata = [("language".into(), "rust".into())].into();
     let node = Node { id: format!("{service}-1"), port, metadata, ..Node::default() };
-    let described =
-        Service { name: service.into(), version: "1.0.0".into(), nodes: vec![node], ..Service::default() };
+    let described = Service { name: service.into(), version: "1.0.0".into(), nodes: vec![node], ..Service::default() };
     let options = RegisterOptions { ttl: Duration::from_secs(30), ..RegisterOptions::default() };
     registry.register(&described, options).wait()
 }
