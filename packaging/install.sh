@@ -20,7 +20,7 @@ if [ "$built" = uninstall ]; then
     rm -f "$prefix/bin/mdns-registry" "$prefix/include/mdns_registry.h" "$prefix/include/mdns_registry.hpp" \
         "$libdir/$library" "$libdir/$soname" "$libdir/libmdns_registry.so" "$libdir/libmdns_registry.a" \
         "$libdir/pkgconfig/mdns_registry.pc"
-    rm -rf "$libdir/cmake/mdns_registry"
+    rm -rf "$prefix/include/mdns_registry" "$libdir/cmake/mdns_registry"
     exit
 fi
 
@@ -43,9 +43,10 @@ fill() {
         "packaging/$1.in"
 }
 
-mkdir -p "$prefix/bin" "$prefix/include" "$libdir/pkgconfig" "$libdir/cmake/mdns_registry"
+mkdir -p "$prefix/bin" "$prefix/include/mdns_registry" "$libdir/pkgconfig" "$libdir/cmake/mdns_registry"
 install -m 755 "$built/mdns-registry" "$prefix/bin/"
-install -m 644 include/mdns_registry.h* "$prefix/include/"
+install -m 644 include/mdns_registry.h include/mdns_registry.hpp "$prefix/include/"
+install -m 644 include/mdns_registry/*.hpp "$prefix/include/mdns_registry/"
 install -m 755 "$built/libmdns_registry.so" "$libdir/$library"
 ln -sf "$library" "$libdir/$soname"
 ln -sf "$soname" "$libdir/libmdns_registry.so"

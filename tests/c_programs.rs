@@ -135,6 +135,7 @@ programs! {
     user_data_is_freed_once_on_every_path: "user_data", 20;
     cycles_leave_no_descriptor_and_no_thread: "cycles", 24;
     a_forked_child_is_refused_and_the_parent_goes_on: "fork", 6;
+    one_value_is_read_from_json_and_one_text_written: "json";
     an_unknown_name_is_not_found_in_time: "lookup", 20_000;
     the_default_registry_counts_its_references: "default";
     leaving_main_without_closing_harms_nothing: "leave_main";

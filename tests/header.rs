@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use mdns_registry::{ffi, Status};
 
 /// The sources in the order in which the header reads best.
-const SOURCES: &[&str] = &["version", "error", "text", "callback", "registry", "event", "watch", "log"];
+const SOURCES: &[&str] = &["version", "error", "text", "callback", "registry", "event", "watch", "json", "log"];
 
 const LEVELS: &[(&str, i32)] = &[
     ("OFF", ffi::MDNSREG_LOG_OFF),
