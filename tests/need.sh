@@ -9,6 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin
 package() {
     case $1 in
     avahi-browse) echo avahi-utils ;;
+    c++) echo g++ libc6-dev ;;
     cc) echo gcc libc6-dev ;;
     dbus-daemon) echo dbus ;;
     g++ | gcc | clang) echo "$1" libc6-dev ;;

@@ -29,7 +29,7 @@ macro_rules! languages {
     };
 }
 
-languages!(rust node go java csharp lua ruby);
+languages!(rust c node cpp go java csharp lua ruby);
 
 macro_rules! pages {
     ($($language:ident)*) => {
