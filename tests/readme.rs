@@ -2,6 +2,7 @@
 //! the source. The Rust of README.md is run as a doctest, its C by `tests/examples.rs`.
 
 mod lab;
+mod programs;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +12,9 @@ use std::time::Duration;
 
 use lab::Process;
 use mdns_registry::{limits, Options, Status};
+use programs::{blocks, root};
 
 const PATIENCE: Duration = Duration::from_secs(15);
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -28,13 +26,6 @@ fn documents() -> Vec<(PathBuf, String)> {
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
     paths.extend(docs.map(|name| Path::new("docs").join(name)));
     paths.into_iter().map(|path| (path.clone(), read(path.to_str().unwrap()))).collect()
-}
-
-/// The fenced blocks of a language.
-fn blocks(document: &str, language: &str) -> Vec<String> {
-    let fenced = document.split("\n```").skip(1).step_by(2);
-    let block = |text: &str| text.split_once('\n').map(|(head, body)| (head.to_owned(), body.to_owned()));
-    fenced.filter_map(block).filter(|(head, _)| head == language).map(|(_, body)| body + "\n").collect()
 }
 
 /// What stands between `open` and the next `close`.
