@@ -47,6 +47,8 @@ lint: ## format, clippy and documentation, every warning an error
 test: ## lint and all tests; installs what they need where it may
 	@tests/need.sh cargo gcc g++ clang valgrind avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
 	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(TARGET)/installed
+	@tests/stories/run.sh prepare
 	@tests/all.sh
 
 bench: ## benchmarks; writes benches/REPORT.md

@@ -58,7 +58,7 @@ static void await(mdnsreg_watch *watch, const char *wanted) {
     }
 }
 
-static void list_and_get(const char *name) {
+static void list(void) {
     char *json, *text, place[32];
     must(mdnsreg_list_services(registry, &json, &err));
     printf("list");
@@ -68,16 +68,13 @@ static void list_and_get(const char *name) {
     }
     printf("\n");
     mdnsreg_string_free(json);
-    must(mdnsreg_get_service(registry, name, &json, &err));
-    print_node("get", json, (const char *[]){"/0/name", "/0/nodes/0/id", "/0/nodes/0/port"});
-    mdnsreg_string_free(json);
 }
 
 int main(int argc, char **argv) {
     static const char *const actions[] = {"create", "update", "delete"};
     const char *name = argc > 1 ? argv[1] : "greeter", *watched = argc > 2 ? argv[2] : name;
     int follows = argc > 3;
-    char options[4096], *quoted;
+    char options[4096], *quoted, *found = NULL;
     mdnsreg_watch *watch;
 
     must(mdnsreg_open(NULL, &registry, &err));
@@ -88,8 +85,13 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 3; i++) {
         if (!follows) step(name, actions[i]);
         await(watch, actions[i]);
+        if (i == 0) must(mdnsreg_get_service(registry, watched, &found, &err));
         if (follows) step(name, actions[i]);
-        if (i == 0) list_and_get(watched);
+        if (i == 0) {
+            list();
+            print_node("get", found, (const char *[]){"/0/name", "/0/nodes/0/id", "/0/nodes/0/port"});
+            mdnsreg_string_free(found);
+        }
         fflush(stdout);
     }
     mdnsreg_watch_close(watch);

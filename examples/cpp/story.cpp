@@ -2,6 +2,7 @@
  * tell each other's. */
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include <mdns_registry.hpp>
 
@@ -34,12 +35,15 @@ int main(int argc, char** argv) try {
   for (const action next : {action::create, action::update, action::delete_}) {
     if (!follows) step(next);
     await(next);
+    std::vector<mdns_registry::service> found;
+    if (next == action::create) found = registry.get_service(watched);
     if (follows) step(next);
-    if (next != action::create) continue;
-    std::cout << "list";
-    for (const auto& listed : registry.list_services()) std::cout << ' ' << listed.name;
-    std::cout << std::endl;
-    print("get", registry.get_service(watched).at(0));
+    for (const auto& each : found) {
+      std::cout << "list";
+      for (const auto& listed : registry.list_services()) std::cout << ' ' << listed.name;
+      std::cout << std::endl;
+      print("get", each);
+    }
   }
 } catch (const std::exception& error) {
   std::cerr << "story: " << error.what() << std::endl;

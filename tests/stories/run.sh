@@ -3,7 +3,7 @@
 # run.sh LANGUAGE story|lines [ARG...]    runs what was prepared, with the library of target/installed
 set -eu
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
-TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+TARGET=$(cd "$ROOT" && realpath -m "${CARGO_TARGET_DIR:-target}")
 CACHE=$TARGET/languages/cache
 GOCACHE=$CACHE/go
 LD_LIBRARY_PATH=$TARGET/installed/lib
