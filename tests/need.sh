@@ -8,6 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 package() {
     case $1 in
+    abidw | abidiff) echo abigail-tools ;;
     avahi-browse) echo avahi-utils ;;
     cc) echo gcc libc6-dev ;;
     dbus-daemon) echo dbus ;;
@@ -15,6 +16,7 @@ package() {
     ip) echo iproute2 ;;
     nft) echo nftables ;;
     nsenter | unshare) echo util-linux ;;
+    readelf) echo binutils ;;
     valgrind) echo valgrind libc6-dbg ;;
     *) echo "$1" ;;
     esac
