@@ -8,6 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 package() {
     case $1 in
+    abidw | abidiff) echo abigail-tools ;;
     avahi-browse) echo avahi-utils ;;
     c++) echo g++ libc6-dev ;;
     cc) echo gcc libc6-dev ;;
@@ -23,6 +24,7 @@ package() {
     nft) echo nftables ;;
     node) echo nodejs ;;
     nsenter | unshare) echo util-linux ;;
+    readelf) echo binutils ;;
     valgrind) echo valgrind libc6-dbg ;;
     *) echo "$1" ;;
     esac

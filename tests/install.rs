@@ -1,0 +1,158 @@
+//! `make install`: what a user has who has nothing else. The examples are built from the installed tree alone, which was
+//! moved, where the repository cannot be reached; and they run.
+#![cfg(all(feature = "capi", feature = "cli", target_os = "linux"))]
+
+mod programs;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use programs::{root, run};
+
+/// Where the work directory is seen once the repository is gone.
+const AWAY: &str = "/run/away";
+const STORY: &str = "create greeter greeter-1 9090\nlist greeter\nget greeter greeter-1 9090\n\
+                     update greeter greeter-1 9091\ndelete greeter greeter-1 9091\n";
+
+fn work() -> PathBuf {
+    programs::out("install")
+}
+
+fn make(target: &str, prefix: &Path, stage: &str) -> Command {
+    let mut command = Command::new("make");
+    command.args(["--no-print-directory", target, "PROFILE=debug"]).arg(format!("PREFIX={}", prefix.display()));
+    command.env("DESTDIR", stage).env("CARGO_NET_OFFLINE", "true").current_dir(root());
+    // Of the make and the cargo that may have started this test.
+    for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "LD_LIBRARY_PATH"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Installs once, to be packed as for a distribution, and moves the tree; then copies the examples beside it.
+fn installed() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let work = work();
+        fs::remove_dir_all(&work).unwrap();
+        fs::create_dir_all(&work).unwrap();
+        run(&mut make("install", Path::new("/opt/registry"), work.join("stage").to_str().unwrap()));
+        fs::rename(work.join("stage/opt/registry"), work.join("prefix")).unwrap();
+        run(Command::new("cp").arg("-r").arg(root().join("examples")).arg(work.join("examples")));
+        work.join("prefix")
+    })
+}
+
+/// Runs lines of shell in the work directory, on a loopback of their own, the repository out of sight.
+fn away(lines: &str) -> String {
+    installed();
+    let hide = r#"mkdir -p "$3" && mount --bind "$1" "$3" && mount -t tmpfs tmpfs "$2" && [ ! -e "$2/Cargo.toml" ] &&
+                  ip link set lo up && cd "$3" && eval "$4""#;
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "sh", "-euc", hide, "sh"]).args([&work(), root()]).args([AWAY, lines]);
+    command.env("PKG_CONFIG_PATH", format!("{AWAY}/prefix/lib/pkgconfig")).env_remove("LD_LIBRARY_PATH");
+    command.env("warnings", programs::WARNINGS.join(" "));
+    run(&mut command)
+}
+
+/// Compiles the stories of both languages, and runs them.
+fn check_stories(libraries: &str, program: &str, library_path: &str) {
+    for (compiler, source) in [("cc -std=c99", "c/story.c"), ("c++ -std=c++17", "cpp/story.cpp")] {
+        // glibc's warnings of what -static leaves out are no errors.
+        away(&format!("{compiler} $warnings examples/{source} -o {program} {libraries}"));
+        assert_eq!(away(&format!("{library_path} ./{program}")), STORY, "{source} with {libraries}");
+    }
+}
+
+fn needed(program: &str) -> String {
+    away(&format!("readelf -d {program} | grep NEEDED || :"))
+}
+
+#[test]
+fn the_examples_build_by_pkg_config_with_the_shared_library() {
+    check_stories("$(pkg-config --cflags --libs mdns_registry)", "shared", "LD_LIBRARY_PATH=prefix/lib");
+    assert!(needed("shared").contains("[libmdns_registry.so.0]"));
+}
+
+#[test]
+fn the_examples_build_by_pkg_config_with_nothing_but_static_libraries() {
+    check_stories("-static $(pkg-config --static --cflags --libs mdns_registry)", "static", "");
+    assert_eq!(needed("static"), "");
+}
+
+#[test]
+fn the_examples_build_by_pkg_config_with_our_library_alone_static() {
+    let ours = "$(pkg-config --static --cflags --libs mdns_registry | sed s/-lmdns_registry/-l:libmdns_registry.a/)";
+    check_stories(ours, "partly", "");
+    assert!(needed("partly").contains("[libc.so") && !needed("partly").contains("mdns_registry"));
+}
+
+#[test]
+fn the_examples_build_by_cmake_with_either_library() {
+    for (linked, option) in [("shared", "OFF"), ("static", "ON")] {
+        let build = format!("cmake-{linked}");
+        away(&format!(
+            "cmake -S examples -B {build} -DCMAKE_PREFIX_PATH={AWAY}/prefix -DSTATIC={option} \
+             -DCMAKE_C_FLAGS=\"$warnings\" -DCMAKE_CXX_FLAGS=\"$warnings\" && cmake --build {build}"
+        ));
+        for story in ["story", "story_cpp"] {
+            assert_eq!(away(&format!("{build}/{story}")), STORY, "{story}, {linked}");
+        }
+        assert_eq!(needed(&format!("{build}/story")).contains("mdns_registry"), linked == "shared");
+    }
+}
+
+#[test]
+fn cmake_finds_no_package_of_another_version() {
+    let find = |version: &str| {
+        let project = format!("cmake_minimum_required(VERSION 3.16)\nproject(x C)\nfind_package(mdns_registry {version})\n\
+                               find_package(mdns_registry {version})\nmessage(NOTICE \"found=${{mdns_registry_FOUND}}\")");
+        let lines = format!(
+            "rm -rf find && mkdir find && printf '{project}' >find/CMakeLists.txt &&
+                             cmake -S find -B find/build -DCMAKE_PREFIX_PATH={AWAY}/prefix 2>&1"
+        );
+        away(&lines).contains("found=1")
+    };
+    let [major, minor, patch] = [0, 1, 2].map(|part| version().split('.').nth(part).unwrap().parse::<u32>().unwrap());
+    assert!(find("") && find(&format!("{major}.{minor}")) && find(&format!("{} EXACT", version())));
+    for other in
+        [format!("{major}.{}", minor + 1), format!("{major}.{minor}.{}", patch + 1), format!("{}.0", major + 1)]
+    {
+        assert!(!find(&other), "{other}");
+    }
+}
+
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+#[test]
+fn what_pkg_config_says_is_what_rustc_says() {
+    let said = away("pkg-config --modversion mdns_registry && pkg-config --static --libs-only-l mdns_registry");
+    let (modversion, libraries) = said.split_once('\n').unwrap();
+    assert_eq!(modversion, version());
+    let rustc = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("native-static-libs");
+    let rustc = fs::read_to_string(rustc).expect("make build asks rustc");
+    // The compiler driver adds libgcc_s itself, and must be free not to.
+    let expected = rustc.split_whitespace().filter(|library| *library != "-lgcc_s");
+    let expected: Vec<&str> = ["-lmdns_registry"].into_iter().chain(expected).collect();
+    assert_eq!(libraries.split_whitespace().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_installed_tool_runs() {
+    assert_eq!(away("prefix/bin/mdns-registry --version").trim(), format!("mdns-registry {}", version()));
+}
+
+#[test]
+fn uninstall_takes_away_what_install_has_put_there_and_nothing_else() {
+    let stage = programs::out("uninstall");
+    fs::remove_dir_all(&stage).unwrap();
+    installed();
+    run(Command::new("cp").arg("-al").arg(installed()).arg(&stage));
+    fs::write(stage.join("lib/libother.so"), "").unwrap();
+    run(&mut make("uninstall", &stage, ""));
+    assert_eq!(run(Command::new("find").arg(&stage).args(["!", "-type", "d", "-printf", "%P"])), "lib/libother.so");
+}
