@@ -23,6 +23,10 @@ macro_rules! languages {
             $(#[test] fn $language() { super::alone(stringify!($language)); })*
         }
 
+        mod ends_with_what_the_library_refuses {
+            $(#[test] fn $language() { super::refused(stringify!($language)); })*
+        }
+
         mod leads_the_next_language_on_another_host {
             $(#[test] fn $language() { super::leads_the_next(stringify!($language)); })*
         }
@@ -74,10 +78,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A step in a sandbox of its own: all speak on loopback, and none is to hear the others.
-fn on_loopback(language: &str, step: &str) -> Process {
+fn on_loopback(language: &str, step: &str, arguments: &[&str]) -> Process {
     lab::assert_in_sandbox();
     let mut command = Command::new(root().join("tests/lab/sandbox"));
-    command.env_remove("MDNSREG_SANDBOX").args(run(language, step, &[]));
+    command.env_remove("MDNSREG_SANDBOX").args(run(language, step, arguments));
     Process::start(language, command)
 }
 
@@ -89,8 +93,14 @@ fn transcript(watched: &str, listed: &str) -> String {
 }
 
 fn alone(language: &str) {
-    let told = on_loopback(language, "story").finish(PATIENCE).success();
+    let told = on_loopback(language, "story", &[]).finish(PATIENCE).success();
     assert_eq!(told, transcript("greeter", "greeter"));
+}
+
+fn refused(language: &str) {
+    let ended = on_loopback(language, "story", &[&"x".repeat(256)]).finish(PATIENCE);
+    let told = (ended.status.code(), &*ended.stdout, &*ended.stderr);
+    assert_eq!(told, (Some(1), "", "story: service is 256 bytes, the limit is 255\n"));
 }
 
 fn leads_the_next(leader: &str) {
@@ -110,7 +120,7 @@ fn leads_the_next(leader: &str) {
 fn first_lines(language: &str) {
     let page = fs::read_to_string(root().join(format!("docs/{language}.md"))).unwrap();
     let block = page.split("\n```").nth(1).expect("a block").split_once('\n').expect("its language").1;
-    let mut process = on_loopback(language, "lines");
+    let mut process = on_loopback(language, "lines", &[]);
     process.say(block);
     let said = process.finish(PATIENCE).success();
     assert!(said.contains("greeter") && said.contains("9090"), "{said}");
