@@ -49,7 +49,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The rows of the table: language, folder, and what is not for us.
+/// The rows of the table: language, folder, tools, prepare, story, lines.
 fn table() -> Vec<Vec<String>> {
     let table = fs::read_to_string(root().join("tests/stories/languages")).unwrap();
     let rows = table.lines().filter(|line| !line.starts_with('#'));
@@ -130,6 +130,14 @@ fn first_lines(language: &str) {
 fn every_language_of_the_table_is_tested() {
     let languages: Vec<String> = table().into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(languages, LANGUAGES);
+}
+
+#[test]
+fn every_page_says_how_its_story_is_run() {
+    for row in table().iter().filter(|row| !row[5].is_empty()) {
+        let page = fs::read_to_string(root().join(format!("docs/{}.md", row[0]))).unwrap();
+        assert!(page.contains(&format!("\n{}\n```\n", row[4])), "{}", row[4]);
+    }
 }
 
 /// Runs of white space as one blank, without what the reader skips.
