@@ -67,6 +67,9 @@ class Node:
     """1 to 65535; left out where the address carries it."""
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
+    def __post_init__(self) -> None:
+        _keep(self, metadata=dict(self.metadata))
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -77,7 +80,7 @@ class Value:
     values: Sequence[Value] = ()
 
     def __post_init__(self) -> None:
-        _freeze(self, "values")
+        _keep(self, values=tuple(self.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,9 @@ class Endpoint:
     request: Value | None = None
     response: Value | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        _keep(self, metadata=dict(self.metadata))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,7 @@ class Service:
     """At most 1,024 a call."""
 
     def __post_init__(self) -> None:
-        _freeze(self, "endpoints")
-        _freeze(self, "nodes")
+        _keep(self, metadata=dict(self.metadata), endpoints=tuple(self.endpoints), nodes=tuple(self.nodes))
 
     @staticmethod
     def from_json(text: str) -> Service:
@@ -139,10 +144,10 @@ class Event:
         return self.service.nodes[0] if self.service else None
 
 
-def _freeze(instance: object, name: str) -> None:
-    value = getattr(instance, name)
-    if type(value) is not tuple:
-        object.__setattr__(instance, name, tuple(value))
+def _keep(instance: object, **values: object) -> None:
+    """Replaces what came from the caller by our own, which cannot change under us."""
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)
 
 
 def to_json(argument: str, value: object) -> str:
