@@ -132,9 +132,7 @@ def warn_unclosed(what: object) -> None:
 class Registry(RegistryBase):
     """An open registry. Close it, or use it in a `with` statement: that withdraws what it registered."""
 
-    def register(
-        self, service: Description, *, ttl: Seconds | None = None, auto_renew: bool = True
-    ) -> Registration:
+    def register(self, service: Description, *, ttl: Seconds | None = None, auto_renew: bool = True) -> Registration:
         """Publishes every node, all or none; a node whose id is registered is replaced.
 
         `ttl` is the lease, 3 s to 24 h: so long after the death of this process a node is gone from every view.
