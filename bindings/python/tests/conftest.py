@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mdns_registry import Action, Event, Node, Registry, Service, Watcher
 
 PATIENCE = 10.0

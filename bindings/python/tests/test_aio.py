@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 from conftest import LOOPBACK, PATIENCE, ids, our_threads, service
-
 from mdns_registry import Action, AsyncRegistry, AsyncWatcher, Cancelled, Closed, Event, Forked, NotFound, Timeout
 
-BLOCKED = 0.1
-"""Seconds a callback of the loop may take; registries do their work elsewhere."""
+BLOCKED = 0.5
+"""Seconds a callback of the loop may take on a busy machine; a call that waited in it would take longer."""
 
 
 def run(main: Coroutine[Any, Any, None], caplog: pytest.LogCaptureFixture) -> None:
@@ -69,6 +68,22 @@ def test_every_verb_can_be_awaited(caplog: pytest.LogCaptureFixture) -> None:
         await registry.close()
         with pytest.raises(Closed):
             await registry.get_service("awaited")
+
+    run(main(), caplog)
+
+
+def test_the_loop_is_never_blocked(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        registry = AsyncRegistry(addrs=LOOPBACK, timeout=1.5)
+        watcher = registry.watch("quiet")
+        assert (await watcher.next(timeout=PATIENCE)).type == "synced"
+        started = time.monotonic()
+        waits = [registry.get_service("nobody"), registry.list_services(), watcher.next(timeout=1)]
+        waits += [registry.register(service(f"s{number}", *map(str, range(100)))) for number in range(5)]
+        results = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(result) for result in results[:3]] == [NotFound, list, Timeout]
+        assert time.monotonic() - started > 1
+        await registry.close()
 
     run(main(), caplog)
 
@@ -134,48 +149,41 @@ def test_next_ends_at_its_timeout_and_at_the_end(caplog: pytest.LogCaptureFixtur
 
 
 def test_no_event_is_lost_over_10_000_waits_of_which_a_third_are_cancelled(caplog: pytest.LogCaptureFixture) -> None:
-    """Each round updates every node once, so that nothing coalesces; waits are cancelled at every stage."""
-    nodes = [f"n{number}" for number in range(64)]
+    """In each round several waits begin while nothing is there, every node changes once, and some turns of the loop
+    later most of the waits are cancelled: before their bell rang, after it, and after they took an event."""
+    nodes = [f"n{number}" for number in range(8)]
     dice = random.Random(1)
+
+    async def turns(most: int) -> None:
+        for _ in range(dice.randrange(most)):
+            await asyncio.sleep(0)
 
     async def main() -> None:
         waits = cancelled = port = 0
-        async with opened() as registry, registry.watch("cancelled", queue=10_000) as watcher:
-
-            async def wait(stages: int | None) -> Event | None:
-                """One wait, cancelled after some turns of the loop unless `stages` is None or an event came first."""
-                nonlocal waits, cancelled
-                waits += 1
-                task = asyncio.create_task(watcher.next(timeout=PATIENCE))
-                if stages is None:
-                    return await task
-                for _ in range(stages):
-                    await asyncio.sleep(0)
-                if task.cancel():
-                    cancelled += 1
-                try:
-                    return await task
-                except asyncio.CancelledError:
-                    return None
-
-            while waits < 10_000 or cancelled < 3_333:
+        async with opened() as registry, registry.watch("cancelled") as watcher:
+            assert (await watcher.next(timeout=PATIENCE)).type == "synced"
+            while waits < 10_000:
                 port += 1
+                waiting = [asyncio.create_task(watcher.next(timeout=PATIENCE)) for _ in range(6)]
+                await turns(3)
                 registering = asyncio.create_task(registry.register(service("cancelled", *nodes, port=port)))
-                seen: list[str] = []
-                while len(seen) < len(nodes):
-                    event = await wait(dice.randrange(4) if dice.random() < 0.6 else None)
-                    if event is not None and event.type == "service":
-                        assert event.node is not None
-                        assert (event.action, event.node.port) == (
-                            Action.CREATE if port == 1 else Action.UPDATE,
-                            port,
-                        )
-                        seen.append(event.node.id)
-                assert sorted(seen) == sorted(nodes)
+                await turns(6)
+                for task in waiting:
+                    if dice.random() < 0.9:
+                        task.cancel()
+                results = await asyncio.gather(*waiting, return_exceptions=True)
+                cancelled += sum(isinstance(result, asyncio.CancelledError) for result in results)
+                told = [result for result in results if isinstance(result, Event)]
+                left = len(nodes) - len(told)
+                told += [await watcher.next(timeout=PATIENCE) for _ in range(left)]
+                waits += len(waiting) + left
+                assert sorted(event.node.id for event in told if event.node) == nodes
+                assert {event.node.port for event in told if event.node} == {port}
+                assert {event.action for event in told} == {Action.CREATE if port == 1 else Action.UPDATE}
                 await registering
-            assert cancelled * 3 >= waits * 0.9
             with pytest.raises(Timeout):
                 await watcher.next(timeout=0)
+        assert cancelled * 3 >= waits, f"{cancelled} of {waits} were cancelled"
 
     run(main(), caplog)
 
@@ -196,17 +204,22 @@ def test_several_tasks_may_read_one_watcher_and_the_cancelled_take_nothing(caplo
     run(main(), caplog)
 
 
-def test_a_cancelled_wait_wakes_the_next_reader(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("turns", range(6))
+def test_a_cancelled_wait_leaves_its_event_to_the_next_reader(turns: int, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with opened() as registry, registry.watch("handed-on") as watcher:
             assert (await watcher.next()).type == "synced"
             first, second = (asyncio.create_task(watcher.next(timeout=PATIENCE)) for _ in range(2))
-            first.add_done_callback(lambda _: None)
-            await registry.register(service("handed-on", "a"))
-            first.cancel()
-            done, _ = await asyncio.wait([first, second])
-            results = [task.result() for task in done if not task.cancelled()]
-            assert [event.node and event.node.id for event in results] == ["a"]
+            await asyncio.sleep(0)
+            registering = asyncio.create_task(registry.register(service("handed-on", "a")))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            reader = second if first.cancel() else first
+            node = (await reader).node
+            assert node is not None
+            assert node.id == "a"
+            second.cancel()
+            await registering
 
     run(main(), caplog)
 
@@ -227,7 +240,7 @@ def test_a_thousand_lookups_under_way_need_one_descriptor_and_no_thread(caplog: 
             kinds = {kind: sum(type(result) is kind for result in results) for kind in map(type, results)}
             assert set(kinds) <= {NotFound, asyncio.CancelledError}
             assert kinds[NotFound] >= 666
-            assert descriptors() == before
+            assert descriptors() <= before
 
     run(main(), caplog)
 

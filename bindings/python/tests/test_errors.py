@@ -3,9 +3,8 @@ from __future__ import annotations
 import builtins
 import pickle
 
-import pytest
-
 import mdns_registry
+import pytest
 from mdns_registry import Node, Registry, RegistryError, Service, errors
 from mdns_registry import _mdns_registry as native
 

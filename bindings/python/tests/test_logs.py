@@ -6,7 +6,6 @@ import sys
 
 import pytest
 from conftest import LOOPBACK, PATIENCE, eventually, service
-
 from mdns_registry import Registry
 
 

@@ -8,10 +8,9 @@ import threading
 import time
 from datetime import timedelta
 
+import mdns_registry
 import pytest
 from conftest import LOOPBACK, PATIENCE, eventually, ids, next_change, service
-
-import mdns_registry
 from mdns_registry import Action, Closed, Event, NotFound, Reason, Registry, Timeout
 
 
@@ -70,9 +69,8 @@ def test_options_in_force_open_the_same_registry_again() -> None:
 def test_init_changes_what_can_change_in_place(registry: Registry) -> None:
     registry.init(timeout=0.111)
     assert registry.options()["timeout"] == 0.111
-    with registry.watch():
-        with pytest.raises(mdns_registry.Busy, match="port"):
-            registry.init(port=5454)
+    with registry.watch(), pytest.raises(mdns_registry.Busy, match="port"):
+        registry.init(port=5454)
 
 
 def test_a_registry_says_what_it_is_and_what_it_keeps(registry: Registry) -> None:
