@@ -212,7 +212,7 @@ impl Queue {
 
     fn push(&self, user: UserData, call: impl Fn(*const mdnsreg_event, &UserData)) {
         let call = |event: *const mdnsreg_event| call(event, &user);
-        let ended = guard::caught(|| loop {
+        let ended = crate::panics::caught(|| loop {
             match self.take(None) {
                 Next::Event(event) => match self.tell(event, &call) {
                     Ok(true) => {}

@@ -1,0 +1,114 @@
+"""What Python pays: a warm lookup and the iteration of events, beside the nearest of python-zeroconf.
+
+Run by `make bench-python` in a network namespace of its own. Exits with 1 where a figure is over its bound.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import zeroconf
+from mdns_registry import Node, Registry, Service
+
+LOOKUPS = 2_000
+EVENTS = 10_000
+LOOKUP_BOUND = 15e-6
+EVENTS_BOUND = 0.2
+TYPE = "_greeter._tcp.local."
+
+
+def median(call: Callable[[], Any]) -> float:
+    """Seconds of one call, the median of many."""
+    times = []
+    for _ in range(LOOKUPS):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def lookup() -> float:
+    with Registry(addrs=["127.0.0.1"]) as registry:
+        registry.register(
+            Service("greeter", "1", {"team": "a"}, nodes=[Node("greeter-1", port=1, metadata={"b": "c"})])
+        )
+        assert registry.get_service("greeter")[0].nodes[0].port == 1
+        return median(lambda: registry.get_service("greeter"))
+
+
+def iteration() -> float:
+    """The present state of many nodes, told to several watchers: the library itself has little to do for it."""
+    nodes = 1_000
+    with Registry(addrs=["127.0.0.1"]) as registry:
+        registry.register(Service("greeter", "1", nodes=[Node(f"greeter-{n}", port=n + 1) for n in range(nodes)]))
+        watchers = [registry.watch("greeter") for _ in range(EVENTS // nodes)]
+        gc.collect()
+        started = time.perf_counter()
+        seen = 0
+        for watcher in watchers:
+            for event in watcher:
+                seen += event.node is not None
+                if seen % nodes == 0:
+                    break
+        spent = time.perf_counter() - started
+        assert seen == EVENTS
+        for watcher in watchers:
+            watcher.close()
+        return spent
+
+
+def info(name: str, port: int) -> zeroconf.ServiceInfo:
+    return zeroconf.ServiceInfo(
+        TYPE, f"{name}.{TYPE}", addresses=[b"\x7f\0\0\1"], port=port, properties={"team": "a"}, server=f"{name}.local."
+    )
+
+
+def zeroconf_lookup() -> float:
+    """A lookup that its cache answers."""
+    with zeroconf.Zeroconf(interfaces=["127.0.0.1"]) as zc:
+        zc.register_service(info("greeter-1", 1))
+        name = f"greeter-1.{TYPE}"
+        assert zc.get_service_info(TYPE, name, timeout=5_000) is not None
+
+        def look_up() -> None:
+            found = zeroconf.ServiceInfo(TYPE, name)
+            assert found.load_from_cache(zc)
+
+        deadline = time.monotonic() + 5
+        while not zeroconf.ServiceInfo(TYPE, name).load_from_cache(zc):
+            assert time.monotonic() < deadline, "python-zeroconf does not cache its own service"
+            time.sleep(0.01)
+        return median(look_up)
+
+
+def main() -> int:
+    measured = [
+        ("warm `get_service` of one node, median", lookup(), LOOKUP_BOUND),
+        (f"{EVENTS:,} events iterated", iteration(), EVENTS_BOUND),
+        ("python-zeroconf: `ServiceInfo.load_from_cache` of one service, median", zeroconf_lookup(), None),
+    ]
+    print("# Benchmarks of the Python package\n")
+    print(
+        f"`make bench-python` on {time.strftime('%Y-%m-%d')}, {platform.python_implementation()} "
+        f"{platform.python_version()}, python-zeroconf {version('zeroconf')}.\n"
+    )
+    print("| benchmark | result | bound |\n|---|---|---|")
+    for what, seconds, bound in measured:
+        said = "–" if bound is None else readable(bound)
+        print(f"| {what} | {readable(seconds)} | {said} |")
+    return int(any(bound is not None and seconds > bound for _, seconds, bound in measured))
+
+
+def readable(seconds: float) -> str:
+    return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
