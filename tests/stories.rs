@@ -33,7 +33,7 @@ macro_rules! languages {
     };
 }
 
-languages!(rust c node cpp go java csharp lua ruby);
+languages!(rust c node cpp python go java python_asyncio csharp lua ruby);
 
 macro_rules! pages {
     ($($language:ident)*) => {

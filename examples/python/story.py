@@ -32,13 +32,13 @@ def tell(service: str, watched: str, leads: bool) -> None:
             if leads:
                 step()
             print(action, *seen(watch, action))
+            present = registry.get_service(watched) if action is Action.CREATE else []
             if not leads:
                 step()
-            if action is Action.CREATE:
-                names = {found.name for found in registry.list_services()}
+            for found in present:
+                names = {listed.name for listed in registry.list_services()}
                 print("list", *sorted(names & {service, watched}))
-                for found in registry.get_service(watched):
-                    print("get", found.name, found.nodes[0].id, found.nodes[0].port)
+                print("get", found.name, found.nodes[0].id, found.nodes[0].port)
 
 
 if __name__ == "__main__":

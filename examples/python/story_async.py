@@ -29,13 +29,13 @@ async def tell(service: str, watched: str, leads: bool) -> None:
             if leads:
                 await step()
             print(action, *await seen(watch, action))
+            present = await registry.get_service(watched) if action is Action.CREATE else []
             if not leads:
                 await step()
-            if action is Action.CREATE:
-                names = {found.name for found in await registry.list_services()}
+            for found in present:
+                names = {listed.name for listed in await registry.list_services()}
                 print("list", *sorted(names & {service, watched}))
-                for found in await registry.get_service(watched):
-                    print("get", found.name, found.nodes[0].id, found.nodes[0].port)
+                print("get", found.name, found.nodes[0].id, found.nodes[0].port)
 
 
 if __name__ == "__main__":
