@@ -131,7 +131,7 @@ class watch {
   bool ended() const noexcept { return state_->ended; }
 
   /// Events to iterate over, until the watch ends or none comes within the timeout.
-  event_range events(milliseconds timeout = forever);
+  event_range events(milliseconds timeout = forever) &;
 
   /// Readable while events wait and when the watch has ended; for poll and epoll. It is the watch's.
   result<int> try_fd() {
@@ -282,7 +282,7 @@ class event_range {
   }
 };
 
-inline event_range watch::events(milliseconds timeout) { return event_range(*this, timeout); }
+inline event_range watch::events(milliseconds timeout) & { return event_range(*this, timeout); }
 
 }  // namespace MDNSREG_CPP_FORM
 }  // namespace mdns_registry
