@@ -200,14 +200,14 @@ class watch {
     try_start(std::move(listener)).value();
   }
   void stop(milliseconds timeout = forever) {
-    auto stopped = try_stop(timeout);
+    const auto stopped = try_stop(timeout);
     std::exception_ptr thrown;
     {
       const std::lock_guard<std::mutex> held(state_->lock);
       if (!stopped) thrown = state_->thrown;
     }
     if (thrown) std::rethrow_exception(thrown);
-    std::move(stopped).value();
+    stopped.value();
   }
 #endif
 
