@@ -108,7 +108,7 @@ fn each_header_stands_alone_and_all_may_come_twice() {
         check(&format!("header-{index}.cpp"), &include(header), &HEADER[..1], &[]);
     }
     let all: String = headers.iter().map(include).collect();
-    check("headers.cpp", &all.repeat(2), HEADER, WITHOUT);
+    check("headers.cpp", &all.repeat(2), &[HEADER[0], HEADER[5]], WITHOUT);
 }
 
 /// Templates are looked into only where they are used.

@@ -117,10 +117,11 @@ class [[nodiscard]] result {
 
 #if MDNSREG_CPP_EXCEPTIONS
   /// The value; throws the error.
-  T value() && {
+  T& value() & {
     if (!*this) throw error();
-    return *std::move(*this);
+    return **this;
   }
+  T value() && { return std::move(value()); }
 #endif
 
  private:
@@ -139,7 +140,7 @@ class [[nodiscard]] result<void> {
   const mdns_registry::error& error() const { return *error_; }
 
 #if MDNSREG_CPP_EXCEPTIONS
-  void value() && {
+  void value() const {
     if (error_) throw *error_;
   }
 #endif

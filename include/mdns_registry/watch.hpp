@@ -131,7 +131,7 @@ class watch {
   bool ended() const noexcept { return state_->ended; }
 
   /// Events to iterate over, until the watch ends or none comes within the timeout.
-  event_range events(milliseconds timeout = forever);
+  event_range events(milliseconds timeout = forever) &;
 
   /// Readable while events wait and when the watch has ended; for poll and epoll. It is the watch's.
   result<int> try_fd() {
@@ -200,14 +200,14 @@ class watch {
     try_start(std::move(listener)).value();
   }
   void stop(milliseconds timeout = forever) {
-    auto stopped = try_stop(timeout);
+    const auto stopped = try_stop(timeout);
     std::exception_ptr thrown;
     {
       const std::lock_guard<std::mutex> held(state_->lock);
       if (!stopped) thrown = state_->thrown;
     }
     if (thrown) std::rethrow_exception(thrown);
-    std::move(stopped).value();
+    stopped.value();
   }
 #endif
 
@@ -282,7 +282,7 @@ class event_range {
   }
 };
 
-inline event_range watch::events(milliseconds timeout) { return event_range(*this, timeout); }
+inline event_range watch::events(milliseconds timeout) & { return event_range(*this, timeout); }
 
 }  // namespace MDNSREG_CPP_FORM
 }  // namespace mdns_registry

@@ -47,6 +47,9 @@ int main() {
   check_says(thrown([&] { mr::registry closed(std::move(registry)); closed.close(); closed.list_services(); }),
              MDNSREG_ERR_NULL, "registry");
 
+  auto kept = mr::registry::try_open(on_loopback());
+  CHECK(kept.value().string() == "mdns" && kept->handle() == kept.value().handle());
+  kept.value().close();
   const auto refused = mr::registry::try_open_json("[]");
   CHECK(!refused && refused.error().status() == MDNSREG_ERR_OPTION);
   CHECK(mr::category().message(12345) == "unknown status");
