@@ -20,10 +20,18 @@ package() {
     esac
 }
 
+# A tool is a program; python3-venv is what Debian keeps apart from python3.
+present() {
+    case $1 in
+    python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
 missing=
 packages=
 for tool in "$@"; do
-    command -v "$tool" >/dev/null && continue
+    present "$tool" && continue
     if [ "$tool" = cargo ]; then
         echo 'cargo is missing: install Rust from https://rustup.rs' >&2
         exit 1
@@ -59,7 +67,7 @@ case $packages in
     ;;
 esac
 for tool in $missing; do
-    command -v "$tool" >/dev/null || {
+    present "$tool" || {
         echo "$tool is still missing after installing$packages" >&2
         exit 1
     }
