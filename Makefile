@@ -11,10 +11,10 @@ LIBRARY = $(OUT)/libmdns_registry.so
 AS_PROFILE = --profile $(PROFILE:debug=dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo test lint bench clean
+.PHONY: help build install uninstall demo test lint bench bench-python clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: ## the libraries and the command line tool, in target/release
 	@tests/need.sh cargo cc
@@ -38,11 +38,17 @@ demo: build ## a C program registers, the tool watches: on loopback, in under a 
 		-L$(OUT) -lmdns_registry -Wl,-rpath,'$$ORIGIN'
 	@tests/lab/sandbox examples/demo.sh $(OUT)
 
-lint: ## format, clippy and documentation, every warning an error
-	@tests/need.sh cargo cc
+lint: ## format, clippy, documentation and types, every warning an error
+	@tests/need.sh cargo cc python3-venv
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --no-deps --document-private-items
+# One package at a time: together cargo would build the library with the features of both.
+	for package in mdns-registry mdns-registry-python; do \
+		$(CARGO) clippy --package $$package --all-targets -- -D warnings && \
+		RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' \
+			$(CARGO) doc --package $$package --no-deps --document-private-items || exit 1; \
+	done
+	tests/python/setup.sh
+	tests/python/lint.sh
 
 test: ## lint and all tests; installs what they need where it may
 	@tests/need.sh cargo gcc g++ clang valgrind pkg-config cmake readelf abidw abidiff avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
@@ -55,6 +61,11 @@ test: ## lint and all tests; installs what they need where it may
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount
 	benches/report.sh
+
+bench-python: ## the same for the Python package; writes bindings/python/benches/REPORT.md
+	@tests/need.sh cargo cc ip unshare mount python3-venv
+	tests/python/setup.sh
+	tests/python/bench.sh
 
 clean: ## remove all that was built
 	$(CARGO) clean

@@ -30,11 +30,12 @@ package() {
     esac
 }
 
-# Some are libraries, found by who loads them.
-there() {
+# Some are libraries, which who loads them finds.
+present() {
     case $1 in
     lua-cjson) luajit -l cjson -e '' 2>/dev/null ;;
     mono-json) [ -e /usr/lib/mono/4.5/System.Web.Extensions.dll ] ;;
+    python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
 }
@@ -42,7 +43,7 @@ there() {
 missing=
 packages=
 for tool in "$@"; do
-    there "$tool" && continue
+    present "$tool" && continue
     if [ "$tool" = cargo ]; then
         echo 'cargo is missing: install Rust from https://rustup.rs' >&2
         exit 1
@@ -78,7 +79,7 @@ case $packages in
     ;;
 esac
 for tool in $missing; do
-    there "$tool" || {
+    present "$tool" || {
         echo "$tool is still missing after installing$packages" >&2
         exit 1
     }

@@ -1,5 +1,6 @@
 //! No claim without a test: what the documentation shows is run, what it names exists, and what it counts agrees with
-//! the source. The Rust of README.md is run as a doctest, its C by `tests/examples.rs`.
+//! the source. The Rust of README.md is run as a doctest, its C by `tests/examples.rs`,
+//! its Python and `docs/python.md` by `bindings/python/tests`.
 
 mod lab;
 mod programs;
@@ -161,10 +162,11 @@ fn what_is_said_not_to_be_built_is_refused_and_nothing_else_is() {
 
 #[test]
 fn the_numbers_of_the_readme_stand_in_the_last_report() {
-    let (readme, report) = (read("README.md"), read("benches/REPORT.md"));
+    let readme = read("README.md");
+    let report = ["benches/REPORT.md", "bindings/python/benches/REPORT.md"].map(read).concat();
     let section = readme.split("## Numbers").nth(1).unwrap().split("\n## ").next().unwrap();
     for row in section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| benchmark")) {
-        assert!(report.contains(row), "{row:?} is not in benches/REPORT.md");
+        assert!(report.contains(row), "{row:?} is in no report");
     }
 }
 

@@ -12,8 +12,8 @@ def serve(listener: socket.socket) -> None:
     """Registers the port the system gave us, and greets one caller."""
     port = listener.getsockname()[1]
     greeter = Service("greeter", version="1.0.0", nodes=[Node("greeter-1", port=port)])
+    print(f"service: greeter-1 listens on port {port}", flush=True)
     with Registry() as registry, registry.register(greeter, ttl=10):
-        print(f"service: greeter-1 listens on port {port}", flush=True)
         connection, _ = listener.accept()
         with connection:
             connection.sendall(b"Hello " + connection.recv(100))

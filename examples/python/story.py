@@ -7,6 +7,7 @@ Two programs that watch each other tell it together: one leads, the other follow
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from mdns_registry import Action, Event, Node, Registry, RegistryError, Service, Watcher
 
@@ -23,7 +24,7 @@ def tell(service: str, watched: str, leads: bool) -> None:
         return Service(service, "1.0.0", {"language": "python"}, nodes=[Node(f"{service}-1", port=port)])
 
     with Registry() as registry, registry.watch(watched) as watch:
-        steps = [
+        steps: list[tuple[Action, Callable[[], object]]] = [
             (Action.CREATE, lambda: registry.register(greeter(9090), ttl=30)),
             (Action.UPDATE, lambda: registry.register(greeter(9091), ttl=30)),
             (Action.DELETE, lambda: registry.deregister(service)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
 from mdns_registry import Action, AsyncRegistry, AsyncWatcher, Event, Node, RegistryError, Service
 
@@ -20,7 +21,7 @@ async def tell(service: str, watched: str, leads: bool) -> None:
         return Service(service, "1.0.0", {"language": "python"}, nodes=[Node(f"{service}-1", port=port)])
 
     async with AsyncRegistry() as registry, registry.watch(watched) as watch:
-        steps = [
+        steps: list[tuple[Action, Callable[[], Awaitable[object]]]] = [
             (Action.CREATE, lambda: registry.register(greeter(9090), ttl=30)),
             (Action.UPDATE, lambda: registry.register(greeter(9091), ttl=30)),
             (Action.DELETE, lambda: registry.deregister(service)),

@@ -62,7 +62,7 @@ def other() -> Iterator[Registry]:
 
 
 def service(name: str, *ids: str, port: int = 80, version: str = "1") -> Service:
-    return Service(name, version, nodes=[Node(id, port=port) for id in ids])
+    return Service(name, version, nodes=[Node(one, port=port) for one in ids])
 
 
 def ids(services: list[Service]) -> list[str]:

@@ -132,7 +132,7 @@ def test_next_ends_at_its_timeout_and_at_the_end(caplog: pytest.LogCaptureFixtur
             watcher = registry.watch("quiet")
             assert (await watcher.next(timeout=PATIENCE)).type == "synced"
             started = time.monotonic()
-            with pytest.raises(Timeout, match="within 0.2 s"):
+            with pytest.raises(Timeout, match=r"within 0\.2 s"):
                 await watcher.next(timeout=0.2)
             assert 0.19 <= time.monotonic() - started < 0.4
             with pytest.raises(TimeoutError):

@@ -64,7 +64,7 @@ def test_a_name_that_is_no_string_is_a_type_error(registry: Registry, name: str)
 
 def test_half_a_surrogate_pair_is_not_utf8(registry: Registry) -> None:
     for call in (registry.get_service, registry.deregister):
-        with pytest.raises(errors.Utf8, match="byte .* is 0xed"):
+        with pytest.raises(errors.Utf8, match=r"byte \d+ is 0xed"):
             call("é\ud800")
 
 

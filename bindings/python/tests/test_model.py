@@ -44,7 +44,7 @@ def test_a_service_comes_back_from_json_with_go_micros_keys() -> None:
 
 
 def test_words_are_strings_that_say_themselves() -> None:
-    assert Action.UPDATE == "update"
+    assert {"update": 1}[Action.UPDATE] == 1
     assert f"{Action.UPDATE} {Reason.LINK_DOWN}" == "update link-down"
     assert json.dumps([Action.DELETE]) == '["delete"]'
 

@@ -4,6 +4,24 @@ from typing import Any, final
 
 from .model import Event, Service
 
+__all__ = [
+    "ACTIONS",
+    "JSON_DEPTH",
+    "REASONS",
+    "STATUSES",
+    "VERSION",
+    "Pending",
+    "Registry",
+    "Wakeup",
+    "Watcher",
+    "forked",
+    "log_end",
+    "log_limit",
+    "log_next",
+    "log_over",
+    "read_service",
+]
+
 VERSION: str
 JSON_DEPTH: int
 STATUSES: list[tuple[int, str, str]]
