@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import Any
 
 import zeroconf
+
 from mdns_registry import Node, Registry, Service
 
 LOOKUPS = 2_000
