@@ -38,7 +38,8 @@ lint: ## format, clippy, documentation and types, every warning an error
 	tests/python/lint.sh
 
 test: ## lint and all tests; installs what they need where it may
-	@tests/need.sh cargo gcc g++ clang valgrind avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
+	@tests/need.sh cargo gcc g++ clang valgrind avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount nm \
+		python3-venv
 	@$(MAKE) --no-print-directory lint
 	@tests/all.sh
 

@@ -14,7 +14,9 @@ package() {
     g++ | gcc | clang) echo "$1" libc6-dev ;;
     ip) echo iproute2 ;;
     nft) echo nftables ;;
+    nm) echo binutils ;;
     nsenter | unshare) echo util-linux ;;
+    python3-venv) echo python3 python3-venv ;;
     valgrind) echo valgrind libc6-dbg ;;
     *) echo "$1" ;;
     esac

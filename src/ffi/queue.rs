@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::callback::{self, Inside, UserData};
 use super::event::{self, mdnsreg_event};
-use super::guard::{self, Out};
+use super::guard::Out;
 use crate::error::{Error, Result, Status};
 use crate::event::Event;
 use crate::runtime::Masked;
