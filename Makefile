@@ -51,7 +51,8 @@ lint: ## format, clippy, documentation and types, every warning an error
 	tests/python/lint.sh
 
 test: ## lint and all tests; installs what they need where it may
-	@tests/need.sh cargo gcc g++ clang valgrind pkg-config cmake readelf abidw abidiff avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
+	@tests/need.sh cargo gcc g++ clang valgrind pkg-config cmake readelf nm abidw abidiff python3-venv \
+		avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
 	@$(MAKE) --no-print-directory lint
 # What the tests in the sandbox could not fetch or build.
 	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(TARGET)/installed DESTDIR=

@@ -22,9 +22,10 @@ package() {
     mono-json) echo libmono-system-web-extensions4.0-cil ;;
     mvn) echo maven ;;
     nft) echo nftables ;;
+    nm | readelf) echo binutils ;;
     node) echo nodejs ;;
     nsenter | unshare) echo util-linux ;;
-    readelf) echo binutils ;;
+    python3-venv) echo python3 python3-venv ;;
     valgrind) echo valgrind libc6-dbg ;;
     *) echo "$1" ;;
     esac

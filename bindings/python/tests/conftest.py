@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mdns_registry import Action, Event, Node, Registry, Service, Watcher
 
 PATIENCE = 10.0

@@ -3,8 +3,9 @@ from __future__ import annotations
 import builtins
 import pickle
 
-import mdns_registry
 import pytest
+
+import mdns_registry
 from mdns_registry import Node, Registry, RegistryError, Service, errors
 from mdns_registry import _mdns_registry as native
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from conftest import LOOPBACK, PATIENCE, eventually, ids, next_change, service
+
 from mdns_registry import Action, Event, Node, Reason, Registry, Service, Watcher
 
 

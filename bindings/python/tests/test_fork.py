@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import LOOPBACK, PATIENCE, ids, service
+
 from mdns_registry import Forked, Registry, Watcher
 
 

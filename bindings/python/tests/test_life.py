@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mdns_registry
 import pytest
 from conftest import LOOPBACK, PATIENCE, eventually, our_threads, service
+
+import mdns_registry
 from mdns_registry import Registry
 from mdns_registry import _mdns_registry as native
 

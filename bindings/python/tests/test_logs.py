@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from conftest import LOOPBACK, PATIENCE, eventually, service
+
 from mdns_registry import Registry
 
 

@@ -8,6 +8,7 @@ from collections import UserDict
 from typing import Any
 
 import pytest
+
 from mdns_registry import Action, Endpoint, Event, Node, Reason, Service, Value, errors
 from mdns_registry import _mdns_registry as native
 

@@ -8,9 +8,10 @@ import threading
 import time
 from datetime import timedelta
 
-import mdns_registry
 import pytest
 from conftest import LOOPBACK, PATIENCE, eventually, ids, next_change, service
+
+import mdns_registry
 from mdns_registry import Action, Closed, Event, NotFound, Reason, Registry, Timeout
 
 
