@@ -20,7 +20,7 @@ add "$ended" "$good" "$bad"
 
 ended=0
 python=$(realpath "${CARGO_TARGET_DIR:-target}")/python/main/bin/python
-(cd bindings/python && ../../tests/lab/sandbox "$python" -m pytest -p no:cacheprovider --durations=5) 2>&1 |
+(cd bindings/python && ../../tests/lab/sandbox "$python" -m pytest -p no:cacheprovider --durations=5 --maxfail=10) 2>&1 |
     tee "$log" || ended=$?
 # The last line, as in "== 3 failed, 104 passed, 1 skipped in 8.52s ==".
 read -r good bad < <(tail -n 1 "$log" | tr -d =, | awk '{
