@@ -141,6 +141,37 @@ fn what_pkg_config_says_is_what_rustc_says() {
     assert_eq!(libraries.split_whitespace().collect::<Vec<_>>(), expected);
 }
 
+/// The names and headers that cargo-c would install are those that are installed here.
+#[test]
+fn what_is_said_to_cargo_c_is_what_make_install_does() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(root());
+    let output = cargo.output().unwrap().stdout;
+    let manifest: serde_json::Value = serde_json::from_slice(&output).expect("cargo's metadata");
+    let packages = manifest["packages"].as_array().unwrap();
+    let package = packages.iter().find(|package| package["name"] == "mdns-registry").unwrap();
+    let capi = &package["metadata"]["capi"];
+    assert_eq!((&capi["header"]["generation"], &capi["header"]["subdirectory"]), (&false.into(), &false.into()));
+    for table in ["header", "library", "pkgconfig"] {
+        assert_eq!(capi[table]["name"], "mdns_registry");
+    }
+    let components = capi["library"]["version_suffix_components"].as_u64().unwrap();
+    let suffix: Vec<&str> = version().split('.').take(usize::try_from(components).unwrap()).collect();
+    let soname = installed().join("lib").join(format!("libmdns_registry.so.{}", suffix.join(".")));
+    assert!(soname.is_symlink(), "{}", soname.display());
+
+    let mut copied = String::new();
+    for asset in capi["install"]["include"]["asset"].as_array().unwrap() {
+        let to = asset["to"].as_str().map_or(String::new(), |to| format!("{to}/"));
+        let shell = format!("for file in {}; do echo {to}${{file##*/}}; done", asset["from"].as_str().unwrap());
+        copied += &run(Command::new("sh").args(["-c", &shell]).current_dir(root()));
+    }
+    let include = installed().join("include");
+    let there = run(Command::new("find").arg(include).args(["-type", "f", "-printf", "%P\n"]));
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(sorted(&copied), sorted(&there));
+}
+
 #[test]
 fn the_installed_tool_runs() {
     assert_eq!(away("prefix/bin/mdns-registry --version").trim(), format!("mdns-registry {}", version()));
