@@ -40,16 +40,26 @@ macro_rules! pages {
         mod starts_its_page_with_lines_that_work {
             $(#[test] fn $language() { super::first_lines(stringify!($language)); })*
         }
+
+        mod refuses_a_name_with_nul_and_tells_the_end_of_a_watch_from_a_timeout {
+            $(#[test] fn $language() { super::edges(stringify!($language)); })*
+        }
     };
 }
 
 pages!(node go java csharp lua ruby);
 
+/// What every program of `tests/stories/edges` says.
+const EDGES: &str = "\
+    -8 name: must have no control characters, got U+0000\n\
+    -8 service: must have no control characters, got U+0000 at byte 1\n\
+    timeout\nended\nended\nended\n";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The rows of the table: language, folder, tools, prepare, story, lines.
+/// The rows of the table: language, folder, tools, prepare, story, program.
 fn table() -> Vec<Vec<String>> {
     let table = fs::read_to_string(root().join("tests/stories/languages")).unwrap();
     let rows = table.lines().filter(|line| !line.starts_with('#'));
@@ -120,10 +130,20 @@ fn leads_the_next(leader: &str) {
 fn first_lines(language: &str) {
     let page = fs::read_to_string(root().join(format!("docs/{language}.md"))).unwrap();
     let block = page.split("\n```").nth(1).expect("a block").split_once('\n').expect("its language").1;
-    let mut process = on_loopback(language, "lines", &[]);
-    process.say(block);
-    let said = process.finish(PATIENCE).success();
+    let said = program(language, "page", block);
     assert!(said.contains("greeter") && said.contains("9090"), "{said}");
+}
+
+fn edges(language: &str) {
+    let programs = files(&root().join("tests/stories/edges"));
+    let source = programs.iter().find(|path| path.file_stem().unwrap() == language).expect("a program");
+    assert_eq!(program(language, "edges", &fs::read_to_string(source).unwrap()), EDGES);
+}
+
+fn program(language: &str, name: &str, source: &str) -> String {
+    let mut process = on_loopback(language, "program", &[name]);
+    process.say(source);
+    process.finish(PATIENCE).success()
 }
 
 #[test]

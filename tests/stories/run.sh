@@ -1,6 +1,7 @@
 #!/bin/sh
 # run.sh prepare                          sees to the tools of every language and prepares each; needs the package registries
-# run.sh LANGUAGE story|lines [ARG...]    runs what was prepared, with the library of target/installed
+# run.sh LANGUAGE story [ARG...]          tells the story that was prepared, with the library of target/installed
+# run.sh LANGUAGE program NAME            runs the program on standard input, kept under that name
 set -eu
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 TARGET=$(cd "$ROOT" && realpath -m "${CARGO_TARGET_DIR:-target}")
@@ -33,7 +34,7 @@ fi
 language=$1 step=$2
 shift 2
 rows | grep "^$language|" >/dev/null || { echo "no language $language in tests/stories/languages" >&2; exit 2; }
-case $step in story) field=5 ;; lines) field=6 ;; *) echo "no step $step" >&2; exit 2 ;; esac
+case $step in story) field=5 ;; program) field=6 ;; *) echo "no step $step" >&2; exit 2 ;; esac
 command=$(rows | grep "^$language|" | cut -d '|' -f "$field")
 cd "$TARGET/languages/$language"
 exec sh -euc "$command"' "$@"' "$language" "$@"
