@@ -75,6 +75,8 @@ namespace MdnsRegistry
 
         public List<Service> GetService(string name)
         {
+            if (name != null && name.IndexOf('\0') >= 0)
+                throw new RegistryException(C.ERR_INVALID, "name: must have no control characters, got U+0000");
             C.Check(C.mdnsreg_get_service(handle, name, out var text, out var err), err);
             return Json.Take(text);
         }
@@ -101,17 +103,31 @@ namespace MdnsRegistry
     public sealed class Watch : IDisposable
     {
         private readonly IntPtr handle;
+        private volatile bool ended;
 
         internal Watch(IntPtr handle)
         {
             this.handle = handle;
         }
 
-        /// <summary>The next event; null when none came in time, or the watch was closed. No timeout: no limit.</summary>
+        /// <summary>Whether Next found that the watch or its registry was disposed of.</summary>
+        public bool Ended
+        {
+            get { return ended; }
+        }
+
+        /// <summary>The next event; null when none came in time or the watch has Ended. No timeout: no limit.</summary>
         public Event Next(TimeSpan? timeout = null)
         {
             var limit = timeout.HasValue ? (long)timeout.Value.TotalMilliseconds : -1;
-            if (C.Check(C.mdnsreg_watch_next(handle, limit, out var found, out var err), err) != C.OK) return null;
+            var status = C.mdnsreg_watch_next(handle, limit, out var found, out var err);
+            if (status == C.END || status == C.ERR_CLOSED)
+            {
+                C.mdnsreg_error_free(err);
+                ended = true;
+                return null;
+            }
+            if (C.Check(status, err) == C.EMPTY) return null;
             try
             {
                 return Json.Read<Event>(C.Text(C.mdnsreg_event_json(found)));
@@ -159,7 +175,7 @@ namespace MdnsRegistry
     internal static class C
     {
         private const string Library = "libmdns_registry.so.0";
-        internal const int OK = 0;
+        internal const int OK = 0, END = 1, EMPTY = 2, ERR_CLOSED = -3, ERR_INVALID = -8;
 
         [DllImport(Library)]
         internal static extern int mdnsreg_open([MarshalAs(UnmanagedType.LPUTF8Str)] string options, out IntPtr registry, out IntPtr err);

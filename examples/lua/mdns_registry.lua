@@ -27,12 +27,16 @@ mdnsreg_status mdnsreg_watch_next(mdnsreg_watch *watch, int64_t timeout_ms, mdns
 mdnsreg_status mdnsreg_watch_close(mdnsreg_watch *watch);
 ]]
 local lib = ffi.load 'libmdns_registry.so.0'
-local OK = 0
+local OK, EMPTY, ERR_CLOSED, ERR_INVALID = 0, 2, -3, -8
 
 local function followed_by(last, ...)
   local arguments, count = { ... }, select('#', ...)
   arguments[count + 1] = last
   return unpack(arguments, 1, count + 1)
+end
+
+local function raise(code, message)
+  error(setmetatable({ code = code, message = message }, { __tostring = function() return message end }), 0)
 end
 
 --- Calls mdnsreg_NAME with one more argument, a place for the error, and raises what it says went wrong; else its status.
@@ -42,7 +46,7 @@ local function call(name, ...)
   if status >= OK then return status end
   local message = ffi.string(lib.mdnsreg_error_message(err[0]))
   lib.mdnsreg_error_free(err[0])
-  error(setmetatable({ code = status, message = message }, { __tostring = function() return message end }), 0)
+  raise(status, message)
 end
 
 local function result(name, ...)
@@ -75,6 +79,7 @@ function Registry:deregister(service)
 end
 
 function Registry:get_service(name)
+  if name and name:find('\0', 1, true) then raise(ERR_INVALID, 'name: must have no control characters, got U+0000') end
   return result('get_service', self.handle, name)
 end
 
@@ -85,17 +90,26 @@ end
 function Registry:watch(options)
   local out = ffi.new 'mdnsreg_watch *[1]'
   call('watch_open', self.handle, encode(options), out)
-  return setmetatable({ handle = ffi.gc(out[0], lib.mdnsreg_watch_close) }, Watch)
+  return setmetatable({ handle = ffi.gc(out[0], lib.mdnsreg_watch_close), ended = false }, Watch)
 end
 
 function Registry:close()
   lib.mdnsreg_close(ffi.gc(self.handle, nil))
 end
 
---- The next event; nil when none came within `timeout` seconds (nil: no limit), or the watch was closed.
+--- The next event; nil when none came within `timeout` seconds (nil: no limit), or when the watch or its registry was
+--- closed: then `ended` is true.
 function Watch:next(timeout)
   local out = ffi.new 'mdnsreg_event *[1]'
-  if call('watch_next', self.handle, timeout and timeout * 1000 or -1, out) ~= OK then return nil end
+  local asked, status = pcall(call, 'watch_next', self.handle, timeout and timeout * 1000 or -1, out)
+  if not asked then
+    if status.code ~= ERR_CLOSED then error(status, 0) end
+    status = status.code
+  end
+  if status ~= OK then
+    self.ended = status ~= EMPTY
+    return nil
+  end
   local text = ffi.string(lib.mdnsreg_event_json(out[0]))
   lib.mdnsreg_event_free(out[0])
   return json.decode(text)

@@ -22,10 +22,14 @@ function declare(name, parameters) {
     const err = [null]
     const status = await call(...args, err)
     if (status >= 0) return status
-    const error = Object.assign(new Error(errorMessage(err[0])), { code: errorCode(err[0]) })
+    const error = failure(errorCode(err[0]), errorMessage(err[0]))
     errorFree(err[0])
     throw error
   }
+}
+
+function failure(code, message) {
+  return Object.assign(new Error(message), { code })
 }
 
 const open = declare('open', 'str options, _Out_ mdnsreg_registry **out')
@@ -40,6 +44,8 @@ const watchClose = lib.func('int mdnsreg_watch_close(mdnsreg_watch *watch)')
 
 const OK = 0
 const EMPTY = 2
+const ERR_CLOSED = -3
+const ERR_INVALID = -8
 // A thread that waits for longer would be missed: there are four, which files and host names need as well.
 const SLICE_MS = 100
 
@@ -68,6 +74,7 @@ export class Registry {
   }
 
   async getService(name) {
+    if (name?.includes('\0')) throw failure(ERR_INVALID, 'name: must have no control characters, got U+0000')
     return JSON.parse(await result(getService, this.#handle, name))
   }
 
@@ -86,25 +93,34 @@ export class Registry {
 
 export class Watch {
   #handle
+  #ended = false
 
   constructor(handle) {
     this.#handle = handle
   }
 
-  /** The next event; null when none came in time, or the watch was closed. */
+  /** Whether `next` found that the watch or its registry was closed. */
+  get ended() {
+    return this.#ended
+  }
+
+  /** The next event; null when none came in time or the watch has `ended`. */
   async next(timeoutMs = Infinity) {
     const deadline = performance.now() + timeoutMs
     do {
       const out = [null]
       const left = Math.max(0, deadline - performance.now())
-      const status = await watchNext(this.#handle, Math.ceil(Math.min(SLICE_MS, left)), out)
+      const status = await watchNext(this.#handle, Math.ceil(Math.min(SLICE_MS, left)), out).catch((error) => {
+        if (error.code !== ERR_CLOSED) throw error
+        return ERR_CLOSED
+      })
       if (status === OK) {
         const event = JSON.parse(eventJson(out[0]))
         eventFree(out[0])
         return event
       }
-      if (status !== EMPTY) return null
-    } while (performance.now() < deadline)
+      this.#ended = status !== EMPTY
+    } while (!this.#ended && performance.now() < deadline)
     return null
   }
 

@@ -27,6 +27,8 @@ module MdnsRegistry
 
   OK = 0
   EMPTY = 2
+  ERR_CLOSED = -3
+  ERR_INVALID = -8
   # Seconds. Ruby looks for Ctrl-C, Timeout and Thread#kill only between calls.
   SLICE = 0.1
 
@@ -92,6 +94,8 @@ module MdnsRegistry
     end
 
     def get_service(name)
+      raise Error.new(ERR_INVALID, 'name: must have no control characters, got U+0000') if name&.include?("\0")
+
       json(:mdnsreg_get_service, @handle, name)
     end
 
@@ -126,17 +130,25 @@ module MdnsRegistry
   class Watch
     def initialize(handle)
       @handle = handle
+      @ended = false
     end
 
-    # The next event; nil when none came within `timeout` seconds (nil: no limit), or the watch was closed.
+    # Whether `next` found that the watch or its registry was closed.
+    def ended?
+      @ended
+    end
+
+    # The next event; nil when none came within `timeout` seconds (nil: no limit), or the watch has `ended?`.
     def next(timeout = nil)
       deadline = timeout ? now + timeout : Float::INFINITY
       out = MdnsRegistry.pointer
       loop do
         wait = (deadline - now).clamp(0, SLICE)
-        status = MdnsRegistry.call(:mdnsreg_watch_next, @handle, (wait * 1000).ceil, out)
+        status = poll((wait * 1000).ceil, out)
         return take(out.ptr) if status == OK
-        return if status != EMPTY || now >= deadline
+
+        @ended = status != EMPTY
+        return if ended? || now >= deadline
       end
     end
 
@@ -146,6 +158,14 @@ module MdnsRegistry
     end
 
     private
+
+    def poll(timeout_ms, out)
+      MdnsRegistry.call(:mdnsreg_watch_next, @handle, timeout_ms, out)
+    rescue Error => e
+      raise if e.code != ERR_CLOSED
+
+      ERR_CLOSED
+    end
 
     def take(event)
       JSON.parse(MdnsRegistry.text(C.mdnsreg_event_json(event)))

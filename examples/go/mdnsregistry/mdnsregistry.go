@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"strings"
 	"time"
 	"unsafe"
 )
@@ -96,7 +97,10 @@ func (r *Registry) Deregister(service Service) error {
 	return check(C.mdnsreg_deregister(r.handle, text, &err), err)
 }
 
-func (r *Registry) GetService(name string) (services []Service, err error) {
+func (r *Registry) GetService(name string) ([]Service, error) {
+	if strings.ContainsRune(name, 0) {
+		return nil, &Error{C.MDNSREG_ERR_INVALID, "name: must have no control characters, got U+0000"}
+	}
 	text := C.CString(name)
 	defer C.free(unsafe.Pointer(text))
 	var out *C.char
@@ -139,10 +143,14 @@ func (w *Watch) Next(timeout time.Duration) (event Event, err error) {
 	switch status := C.mdnsreg_watch_next(w.handle, limit, &out, &failure); status {
 	case C.MDNSREG_OK:
 		defer C.mdnsreg_event_free(out)
-		return event, json.Unmarshal([]byte(C.GoString(C.mdnsreg_event_json(out))), &event)
+		err = json.Unmarshal([]byte(C.GoString(C.mdnsreg_event_json(out))), &event)
+		return event, err
 	case C.MDNSREG_EMPTY:
 		return event, os.ErrDeadlineExceeded
 	case C.MDNSREG_END:
+		return event, io.EOF
+	case C.MDNSREG_ERR_CLOSED:
+		C.mdnsreg_error_free(failure)
 		return event, io.EOF
 	default:
 		return event, check(status, failure)
@@ -163,11 +171,12 @@ func document(value any) (*C.char, func()) {
 }
 
 func read(status C.mdnsreg_status, out *C.char, failure *C.mdnsreg_error) (services []Service, err error) {
-	if err := check(status, failure); err != nil {
+	if err = check(status, failure); err != nil {
 		return nil, err
 	}
 	defer C.mdnsreg_string_free(out)
-	return services, json.Unmarshal([]byte(C.GoString(out)), &services)
+	err = json.Unmarshal([]byte(C.GoString(out)), &services)
+	return services, err
 }
 
 func check(status C.mdnsreg_status, failure *C.mdnsreg_error) error {

@@ -35,6 +35,9 @@ public final class MdnsRegistry implements AutoCloseable {
     private interface C extends Library {
         C LIBRARY = Native.load("libmdns_registry.so.0", C.class, Map.of(OPTION_STRING_ENCODING, "UTF-8"));
         int OK = 0;
+        int EMPTY = 2;
+        int ERR_CLOSED = -3;
+        int ERR_INVALID = -8;
 
         int mdnsreg_open(String options, PointerByReference out, PointerByReference err);
 
@@ -89,6 +92,9 @@ public final class MdnsRegistry implements AutoCloseable {
     }
 
     public List<Service> getService(String name) {
+        if (name != null && name.indexOf('\0') >= 0) {
+            throw new Failure(C.ERR_INVALID, "name: must have no control characters, got U+0000");
+        }
         return services((out, err) -> C.LIBRARY.mdnsreg_get_service(handle, name, out, err));
     }
 
@@ -110,16 +116,32 @@ public final class MdnsRegistry implements AutoCloseable {
 
     public static final class Watch implements AutoCloseable {
         private final Pointer handle;
+        private volatile boolean ended;
 
         private Watch(Pointer handle) {
             this.handle = handle;
         }
 
-        /** The next event; empty when none came in time, or the watch was closed. A null timeout is no limit. */
+        /** Whether {@code next} found that the watch or its registry was closed. */
+        public boolean ended() {
+            return ended;
+        }
+
+        /** The next event; empty when none came in time or the watch has {@code ended}. A null timeout is no limit. */
         public Optional<Event> next(Duration timeout) {
             long limit = timeout == null ? -1 : timeout.toMillis();
             var out = new PointerByReference();
-            if (check(err -> C.LIBRARY.mdnsreg_watch_next(handle, limit, out, err)) != C.OK) return Optional.empty();
+            int status;
+            try {
+                status = check(err -> C.LIBRARY.mdnsreg_watch_next(handle, limit, out, err));
+            } catch (Failure failure) {
+                if (failure.code != C.ERR_CLOSED) throw failure;
+                status = failure.code;
+            }
+            if (status != C.OK) {
+                ended = status != C.EMPTY;
+                return Optional.empty();
+            }
             try {
                 return Optional.of(GSON.fromJson(C.LIBRARY.mdnsreg_event_json(out.getValue()), Event.class));
             } finally {
