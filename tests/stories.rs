@@ -91,6 +91,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn on_loopback(language: &str, step: &str, arguments: &[&str]) -> Process {
     lab::assert_in_sandbox();
     let mut command = Command::new(root().join("tests/lab/sandbox"));
+    // Nothing of a home is needed, and nothing is left in one.
+    command.env_remove("HOME").env("JDK_JAVA_OPTIONS", "-Duser.home=/proc/none");
     command.env_remove("MDNSREG_SANDBOX").args(run(language, step, arguments));
     Process::start(language, command)
 }
@@ -125,6 +127,33 @@ fn leads_the_next(leader: &str) {
     let told = (leads.status.code(), &*leads.stdout, follows.status.code(), &*follows.stdout);
     let expected = (Some(0), &*transcript("bob", "alice bob"), Some(0), &*transcript("alice", "alice bob"));
     assert_eq!(told, expected, "{leader}: {}{follower}: {}", leads.stderr, follows.stderr);
+}
+
+#[test]
+fn a_story_that_fails_withdraws_its_node() {
+    let lab = Lab::new("failing");
+    let host = lab.host("a");
+    let tool = env!("CARGO_BIN_EXE_mdns-registry");
+    let mut watch = host.spawn(tool, ["watch", "--json"]);
+    watch.expect_line("synced", PATIENCE, |line| line.contains("synced"));
+    // C leaves the registry open where it fails.
+    let languages: Vec<_> = LANGUAGES.iter().filter(|language| **language != "c").collect();
+    let stories = languages.iter().map(|language| {
+        let words = run(language, "story", &[language, "nobody"]);
+        host.spawn(&words[0], &words[1..])
+    });
+    let told: Vec<_> = stories.collect::<Vec<_>>().into_iter().map(|story| story.finish(PATIENCE)).collect();
+    for (language, told) in languages.iter().zip(told) {
+        assert_eq!((told.status.code(), &*told.stdout), (Some(1), ""), "{language}: {}", told.stderr);
+        assert!(told.stderr.starts_with("story: "), "{language}: {}", told.stderr);
+    }
+    let events = watch.lines_for(Duration::from_secs(3)).join("\n");
+    let withdrawn = |language: &&&&str| {
+        let id = format!("\"{language}-1\"");
+        events.lines().any(|event| event.contains("\"delete\"") && event.contains(&id))
+    };
+    let left: Vec<_> = languages.iter().filter(|language| !withdrawn(language)).collect();
+    assert!(left.is_empty(), "{left:?} in {events}");
 }
 
 fn first_lines(language: &str) {

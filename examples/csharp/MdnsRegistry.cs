@@ -147,7 +147,11 @@ namespace MdnsRegistry
 
     internal static class Json
     {
-        private static readonly JavaScriptSerializer Serializer = new JavaScriptSerializer { MaxJsonLength = int.MaxValue };
+        // One for each call: its methods may not be called by several threads at once.
+        private static JavaScriptSerializer Serializer
+        {
+            get { return new JavaScriptSerializer { MaxJsonLength = int.MaxValue }; }
+        }
 
         internal static string Write(object value)
         {

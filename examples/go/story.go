@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 	"time"
 
 	mdns "story/mdnsregistry"
@@ -15,52 +16,79 @@ func main() {
 	log.SetPrefix("story: ")
 	service := argument(1, "greeter")
 	watched := argument(2, service)
-	follow := argument(3, "") != ""
+	if err := tell(service, watched, argument(3, "") != ""); err != nil {
+		log.Fatal(err)
+	}
+}
 
-	registry := must(mdns.Open(nil))
-	watch := must(registry.Watch(watched))
+func tell(service, watched string, follow bool) error {
+	registry, err := mdns.Open(nil)
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	watch, err := registry.Watch(watched)
+	if err != nil {
+		return err
+	}
+	defer watch.Close()
 	register := func(port int) error {
 		node := mdns.Node{ID: service + "-1", Port: port, Metadata: map[string]string{"language": "go"}}
 		return registry.Register(mdns.Service{Name: service, Version: "1.0.0", Nodes: []mdns.Node{node}}, 30*time.Second)
 	}
-	for _, step := range []struct {
-		action string
-		take   func() error
-	}{
-		{"create", func() error { return register(9090) }},
-		{"update", func() error { return register(9091) }},
-		{"delete", func() error { return registry.Deregister(mdns.Service{Name: service}) }},
-	} {
+	take := map[string]func() error{
+		"create": func() error { return register(9090) },
+		"update": func() error { return register(9091) },
+		"delete": func() error { return registry.Deregister(mdns.Service{Name: service}) },
+	}
+	for _, action := range []string{"create", "update", "delete"} {
 		if !follow {
-			check(step.take())
+			if err := take[action](); err != nil {
+				return err
+			}
 		}
-		say(step.action, await(watch, step.action))
+		seen, err := await(watch, action)
+		if err != nil {
+			return fmt.Errorf("no %s of %s: %w", action, watched, err)
+		}
+		say(action, seen)
 		var found []mdns.Service
-		if step.action == "create" {
-			found = must(registry.GetService(watched))
+		if action == "create" {
+			if found, err = registry.GetService(watched); err != nil {
+				return err
+			}
 		}
 		if follow {
-			check(step.take())
+			if err := take[action](); err != nil {
+				return err
+			}
 		}
 		for _, each := range found {
-			fmt.Print("list")
-			for _, listed := range must(registry.ListServices()) {
-				fmt.Print(" ", listed.Name)
+			listed, err := registry.ListServices()
+			if err != nil {
+				return err
 			}
-			fmt.Println()
+			fmt.Println("list", strings.Join(names(listed), " "))
 			say("get", each)
 		}
 	}
-	watch.Close()
-	registry.Close()
+	return nil
 }
 
-func await(watch *mdns.Watch, action string) mdns.Service {
+func await(watch *mdns.Watch, action string) (mdns.Service, error) {
 	for {
-		if event := must(watch.Next(10 * time.Second)); event.Action == action {
-			return event.Service
+		event, err := watch.Next(10 * time.Second)
+		if err != nil || event.Action == action {
+			return event.Service, err
 		}
 	}
+}
+
+func names(services []mdns.Service) (names []string) {
+	for _, each := range services {
+		names = append(names, each.Name)
+	}
+	return names
 }
 
 func say(what string, service mdns.Service) {
@@ -73,15 +101,4 @@ func argument(index int, otherwise string) string {
 		return os.Args[index]
 	}
 	return otherwise
-}
-
-func must[T any](value T, err error) T {
-	check(err)
-	return value
-}
-
-func check(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
 }

@@ -23,8 +23,7 @@ local function names(services)
   return table.concat(all, ' ')
 end
 
-local function tell()
-  local registry = Registry.open()
+local function tell(registry)
   local watch = registry:watch { service = watched }
   local function register(port)
     local node = { id = service .. '-1', port = port, metadata = { language = 'lua' } }
@@ -45,10 +44,16 @@ local function tell()
     end
   end
   watch:close()
-  registry:close()
 end
 
-local told, problem = pcall(tell)
+local function open()
+  local registry = Registry.open()
+  local told, problem = pcall(tell, registry)
+  registry:close()
+  if not told then error(problem, 0) end
+end
+
+local told, problem = pcall(open)
 if not told then
   io.stderr:write('story: ', tostring(problem), '\n')
   os.exit(1)

@@ -3,8 +3,16 @@ import { Registry } from './mdns_registry.mjs'
 
 const [service = 'greeter', watched = service, follow] = process.argv.slice(2)
 
-async function tell() {
+async function open() {
   const registry = await Registry.open()
+  try {
+    await tell(registry)
+  } finally {
+    await registry.close()
+  }
+}
+
+async function tell(registry) {
   const watch = await registry.watch({ service: watched })
   const register = (port) =>
     registry.register(
@@ -27,7 +35,6 @@ async function tell() {
     }
   }
   watch.close()
-  await registry.close()
 }
 
 async function next(watch, action) {
@@ -42,7 +49,7 @@ function print(what, { name, nodes: [node] }) {
   console.log(what, name, node.id, node.port)
 }
 
-tell().catch((error) => {
+open().catch((error) => {
   console.error(`story: ${error.message}`)
   process.exitCode = 1
 })

@@ -4,14 +4,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use mdns_registry::{
-    Action, Next, Node, Options, RegisterOptions, Registry, Result, Selection, Service, WatchOptions, Watcher,
+    Action, Next, Node, Options, RegisterOptions, Registry, Selection, Service, WatchOptions, Watcher,
 };
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let service = arguments.first().map_or("greeter", String::as_str);
     let watched = arguments.get(1).map_or(service, String::as_str);
-    match tell(service, watched, arguments.len() > 2) {
+    let told = Registry::open(Options::default()).map_err(Into::into).and_then(|registry| {
+        let told = tell(&registry, service, watched, arguments.len() > 2);
+        registry.close().wait();
+        told
+    });
+    match told {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("story: {problem}");
@@ -20,17 +25,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn tell(service: &str, watched: &str, follow: bool) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let registry = Registry::open(Options::default())?;
+fn tell(registry: &Registry, service: &str, watched: &str, follow: bool) -> Result<(), Box<dyn std::error::Error>> {
     let watcher = registry.watch(WatchOptions::service(watched))?;
     for action in [Action::Create, Action::Update, Action::Delete] {
         if !follow {
-            step(&registry, service, action)?;
+            step(registry, service, action)?;
         }
         say(action.as_str(), &wait_for(&watcher, action).ok_or(format!("no {} in time", action.as_str()))?);
         let found = if action == Action::Create { registry.get_service(watched).wait()? } else { Vec::new() };
         if follow {
-            step(&registry, service, action)?;
+            step(registry, service, action)?;
         }
         for each in found {
             let names: Vec<String> = registry.list_services().wait()?.into_iter().map(|listed| listed.name).collect();
@@ -38,11 +42,10 @@ fn tell(service: &str, watched: &str, follow: bool) -> std::result::Result<(), B
             say("get", &each);
         }
     }
-    registry.close().wait();
     Ok(())
 }
 
-fn step(registry: &Registry, service: &str, action: Action) -> Result<()> {
+fn step(registry: &Registry, service: &str, action: Action) -> mdns_registry::Result<()> {
     let port = match action {
         Action::Create => 9090,
         Action::Update => 9091,

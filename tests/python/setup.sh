@@ -22,7 +22,7 @@ install() { "$1/bin/pip" install --quiet --no-index --no-deps --force-reinstall 
 pythons() {
     local version python
     for version in 3.10 3.11 3.12 3.13 3.14 3.15; do
-        for python in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python; do
+        for python in "python$version" "${PYENV_ROOT:-${HOME-}/.pyenv}/versions/$version".*/bin/python; do
             if "$python" -c 'import ensurepip, venv' 2>/dev/null; then
                 echo "$version $python"
                 break

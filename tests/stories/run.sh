@@ -7,9 +7,11 @@ ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 TARGET=$(cd "$ROOT" && realpath -m "${CARGO_TARGET_DIR:-target}")
 CACHE=$TARGET/languages/cache
 GOCACHE=$CACHE/go
+GOPATH=$CACHE/gopath
+GOTOOLCHAIN=local
 LD_LIBRARY_PATH=$TARGET/installed/lib
 PKG_CONFIG_PATH=$TARGET/installed/lib/pkgconfig
-export ROOT TARGET CACHE GOCACHE LD_LIBRARY_PATH PKG_CONFIG_PATH
+export ROOT TARGET CACHE GOCACHE GOPATH GOTOOLCHAIN LD_LIBRARY_PATH PKG_CONFIG_PATH
 
 rows() { sed -e '/^#/d' -e 's/ *| */|/g' "$ROOT/tests/stories/languages"; }
 
