@@ -89,12 +89,15 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// A step in a sandbox of its own: all speak on loopback, and none is to hear the others.
 fn on_loopback(language: &str, step: &str, arguments: &[&str]) -> Process {
+    Process::start(language, sandboxed(language, step, arguments))
+}
+
+/// The same to be started: without a home, as on a machine that is being set up.
+fn sandboxed(language: &str, step: &str, arguments: &[&str]) -> Command {
     lab::assert_in_sandbox();
     let mut command = Command::new(root().join("tests/lab/sandbox"));
-    // Nothing of a home is needed, and nothing is left in one.
-    command.env_remove("HOME").env("JDK_JAVA_OPTIONS", "-Duser.home=/proc/none");
-    command.env_remove("MDNSREG_SANDBOX").args(run(language, step, arguments));
-    Process::start(language, command)
+    command.env_remove("MDNSREG_SANDBOX").env_remove("HOME").args(run(language, step, arguments));
+    command
 }
 
 fn transcript(watched: &str, listed: &str) -> String {
@@ -127,6 +130,17 @@ fn leads_the_next(leader: &str) {
     let told = (leads.status.code(), &*leads.stdout, follows.status.code(), &*follows.stdout);
     let expected = (Some(0), &*transcript("bob", "alice bob"), Some(0), &*transcript("alice", "alice bob"));
     assert_eq!(told, expected, "{leader}: {}{follower}: {}", leads.stderr, follows.stderr);
+}
+
+#[test]
+fn the_story_in_java_leaves_nothing_at_home() {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
+    let _ = fs::remove_dir_all(&home);
+    fs::create_dir_all(&home).unwrap();
+    let mut command = sandboxed("java", "story", &[]);
+    command.env("JDK_JAVA_OPTIONS", format!("-Duser.home={}", home.display()));
+    Process::start("java", command).finish(PATIENCE).success();
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
 }
 
 #[test]
