@@ -203,6 +203,15 @@ fn every_page_says_how_its_story_is_run() {
     }
 }
 
+#[test]
+fn the_readme_leads_to_the_page_of_every_language() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let paragraph = readme.split("\n\n").find(|text| text.starts_with("The same verbs in every language")).unwrap();
+    for language in LANGUAGES.iter().filter(|language| **language != "python_asyncio") {
+        assert!(paragraph.contains(&format!("(docs/{language}.md)")), "{language}");
+    }
+}
+
 /// Runs of white space as one blank, without what the reader skips.
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(")
