@@ -247,7 +247,7 @@ class AsyncWatcher(WatcherBase):
 
         await self._bells.until(taken, deadline)
         if event is None:
-            raise Timeout(f"no event came within {timeout} s")
+            raise Timeout(f"no event came within {limit:g} s")
         return event
 
     def __aiter__(self) -> AsyncIterator[Event]:

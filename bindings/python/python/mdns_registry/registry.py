@@ -251,9 +251,10 @@ class Watcher(WatcherBase):
 
         Raises `Timeout` if none came, `Closed` once the watch is over.
         """
-        event = self._native.next(None if timeout is None else seconds("timeout", timeout))
+        limit = None if timeout is None else seconds("timeout", timeout)
+        event = self._native.next(limit)
         if event is None:
-            raise Timeout(f"no event came within {timeout} s")
+            raise Timeout(f"no event came within {limit:g} s")
         return event
 
     def __iter__(self) -> Iterator[Event]:
