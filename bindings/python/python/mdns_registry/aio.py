@@ -107,8 +107,8 @@ class _Bells(Generic[_B]):
 
 class _VerbBell(_Bell):
     def __init__(self) -> None:
-        self.wakeup = _mdns_registry.Wakeup()
-        super().__init__(self.wakeup.fileno(), lambda _: self.wakeup.take())
+        wakeup = self.wakeup = _mdns_registry.Wakeup()
+        super().__init__(wakeup.fileno(), lambda _: wakeup.take())
 
 
 class AsyncRegistry(RegistryBase):
@@ -227,7 +227,7 @@ class AsyncWatcher(WatcherBase):
 
     def __init__(self, registry: AsyncRegistry, native: _mdns_registry.Watcher) -> None:
         super().__init__(registry, native)
-        self._bells = _Bells(lambda: _Bell(self.fileno(), _first))
+        self._bells = _Bells(lambda: _Bell(native.fileno(), _first))
 
     async def next(self, timeout: Seconds | None = None) -> Event:
         """The next event; waits for it for at most `timeout` seconds, by default for ever.
