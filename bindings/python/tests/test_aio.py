@@ -110,6 +110,28 @@ def test_a_registration_is_a_context_and_a_coroutine(caplog: pytest.LogCaptureFi
     run(main(), caplog)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_cancelled_registration_publishes_nothing(turns: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        cancelled = 0
+        async with opened() as registry:
+            await registry.register(service("cancelled", "stays"))
+            for number in range(20):
+                task = asyncio.create_task(registry.register(service("cancelled", f"n{number}")))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                if task.cancel():
+                    with pytest.raises(asyncio.CancelledError):
+                        await task
+                    cancelled += 1
+                    assert ids(await registry.get_service("cancelled")) == ["stays"]
+                else:
+                    await (await task).deregister()
+        assert cancelled
+
+    run(main(), caplog)
+
+
 def test_a_watch_is_iterated_until_it_is_closed(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with opened() as registry, registry.watch("iterated") as watcher:

@@ -126,11 +126,15 @@ class AsyncRegistry(RegistryBase):
 
     def register(self, service: Description, *, ttl: Seconds | None = None, auto_renew: bool = True) -> Registering:
         """Publishes every node, as `Registry.register` does. Await it for an `AsyncRegistration`, or enter it with
-        `async with`."""
+        `async with`. Where it is cancelled, the nodes are withdrawn."""
         return Registering(self._register(to_json("service", service), register_options_json(ttl, auto_renew)))
 
     async def _register(self, service: str, options: str) -> AsyncRegistration:
-        return AsyncRegistration(self, await self._answer(self._native.register(service, options)))
+        try:
+            return AsyncRegistration(self, await self._answer(self._native.register(service, options)))
+        except BaseException as error:
+            self._abandon(service, error)
+            raise
 
     async def deregister(self, service: str | Description) -> None:
         """Withdraws nodes, as `Registry.deregister` does."""
