@@ -112,12 +112,20 @@ class Heart:
 
 WAIT = 0.4
 """Seconds to wait for what does not come; a lookup settles after 0.15."""
+
+
+async def reopened() -> None:
+    async with opened():
+        pass
+
+
 VERBS: dict[str, tuple[Callable[[AsyncRegistry, AsyncWatcher], Awaitable[Any]], type]] = {
     "a lookup of nobody": (lambda registry, _: registry.get_service("nobody"), NotFound),
     "a listing": (lambda registry, _: registry.list_services(), list),
     "a wait for an event": (lambda _, watcher: watcher.next(timeout=WAIT), Timeout),
     "a registration": (lambda registry, _: registry.register(service("beats", "a", "b")), AsyncRegistration),
     "a withdrawal": (lambda registry, _: registry.deregister("stays"), type(None)),
+    "an opening": (lambda *_: reopened(), type(None)),
     "a close": (lambda registry, _: registry.close(), type(None)),
 }
 
@@ -136,8 +144,10 @@ def test_the_loop_is_never_blocked(verb: str, caplog: pytest.LogCaptureFixture) 
 
     async def main() -> None:
         # A busy machine pauses anybody now and then; a call that blocks does so each time.
-        pauses = [await pause() for _ in range(3)]
-        assert min(pauses) < 0.1, pauses
+        pauses = [await pause()]
+        while pauses[-1] >= 0.1:
+            assert len(pauses) < 3, pauses
+            pauses.append(await pause())
 
     run(main(), caplog)
 

@@ -187,7 +187,7 @@ def test_what_was_never_closed_warns_and_ends() -> None:
 
 
 def test_a_registry_that_could_not_open_does_not_warn() -> None:
-    with pytest.raises(mdns_registry.Option):
+    with pytest.raises(mdns_registry.OptionError):
         Registry(addrs=["eth77"])
     gc.collect()
 
