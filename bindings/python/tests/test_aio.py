@@ -93,6 +93,7 @@ class Heart:
     """A task that says how long the loop left it waiting, beyond the short sleep it asked for."""
 
     BEAT = 0.005
+    longest = 0.0
 
     async def _beat(self) -> None:
         while True:
@@ -104,7 +105,7 @@ class Heart:
         self.longest = 0.0
         beating = asyncio.create_task(self._beat())
         await asyncio.sleep(2 * self.BEAT)
-        (result,) = await asyncio.gather(call, return_exceptions=True)
+        result: Any = (await asyncio.gather(call, return_exceptions=True))[0]
         await asyncio.sleep(2 * self.BEAT)
         beating.cancel()
         return self.longest, result

@@ -37,10 +37,9 @@ def run(*arguments: str | Path, python: str | Path = sys.executable) -> str:
     return done.stdout
 
 
-def test_the_first_lines_of_the_page_work() -> None:
-    page = (ROOT / "docs/python.md").read_text()
-    assert page.startswith("# From Python\n\n```python\n")
-    first = blocks("docs/python.md")[0]
+@pytest.mark.parametrize("page", ["docs/python.md", "bindings/python/README.md"])
+def test_the_first_lines_of_the_page_work(page: str) -> None:
+    first = blocks(page)[0]
     assert len([line for line in first.splitlines() if line]) <= 5
     assert run("-c", first) == "greeter greeter-1 127.0.0.1 9090\n"
 

@@ -41,7 +41,8 @@ def test_every_exception_is_also_the_built_in_it_resembles(error: type[RegistryE
 
 
 def test_every_exception_is_found_in_the_package() -> None:
-    for error in (RegistryError, *errors.BY_STATUS.values()):
+    everyone: list[type[RegistryError]] = [RegistryError, *errors.BY_STATUS.values()]
+    for error in everyone:
         assert getattr(mdns_registry, error.__name__) is error
         assert error.__name__ in mdns_registry.__all__
 
