@@ -25,6 +25,7 @@ LOOKUPS = 2_000
 EVENTS = 10_000
 NODES = 1_000
 ROUNDS = 10
+CHANGE_ROUNDS = 3
 LOOKUP_BOUND = 15e-6
 EVENTS_BOUND = 0.2
 TYPE = "_greeter._tcp.local."
@@ -52,12 +53,12 @@ def lookup() -> float:
 def iteration() -> float:
     """The present state of many nodes, told to several watchers: the library itself has little to do for it."""
     with Registry(addrs=["127.0.0.1"]) as registry:
-        registry.register(greeters(1))
+        registry.register(many("greeter", 1))
         return statistics.median(round_of_events(registry) for _ in range(ROUNDS))
 
 
-def greeters(port: int) -> Service:
-    return Service("greeter", "1", nodes=[Node(f"greeter-{number}", port=port) for number in range(NODES)])
+def many(name: str, port: int) -> Service:
+    return Service(name, "1", nodes=[Node(f"{name}-{number}", port=port) for number in range(NODES)])
 
 
 def round_of_events(registry: Registry) -> float:
@@ -79,17 +80,17 @@ def round_of_events(registry: Registry) -> float:
 
 def changes() -> float:
     """Every node changes several times: registered, announced and told to a watcher of the same registry."""
-    with Registry(addrs=["127.0.0.1"]) as registry, registry.watch("greeter") as watcher:
+    with Registry(addrs=["127.0.0.1"]) as registry, registry.watch("changing") as watcher:
         assert watcher.next().type == "synced"
         ports = iter(range(1, 65_536))
-        return statistics.median(round_of_changes(registry, watcher, ports) for _ in range(ROUNDS))
+        return statistics.median(round_of_changes(registry, watcher, ports) for _ in range(CHANGE_ROUNDS))
 
 
 def round_of_changes(registry: Registry, watcher: Watcher, ports: Iterator[int]) -> float:
     gc.collect()
     started = time.perf_counter()
     for port in itertools.islice(ports, EVENTS // NODES):
-        registry.register(greeters(port))
+        registry.register(many("changing", port))
         told = [event.node for event in itertools.islice(watcher, NODES)]
         assert {node.port for node in told if node} == {port}
     return time.perf_counter() - started
@@ -171,7 +172,8 @@ def main() -> int:
 
 
 def readable(seconds: float) -> str:
-    return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
+    scale, unit = next(((scale, unit) for scale, unit in ((1, "s"), (1e3, "ms")) if seconds * scale >= 1), (1e6, "µs"))
+    return f"{seconds * scale:.3g} {unit}"
 
 
 if __name__ == "__main__":
