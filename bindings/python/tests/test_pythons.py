@@ -24,10 +24,12 @@ def here() -> list[int]:
     """The minor versions of the Pythons on the path and of pyenv's that start."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     places = [Path(place) for place in os.get_exec_path()] + list(pyenv.glob("versions/*/bin"))
-    found = {path for place in places for path in place.glob("python3.*") if re.fullmatch(r"python3\.\d+", path.name)}
+    named = {path for place in places for path in place.glob("python3.*") if re.fullmatch(r"python3\.\d+", path.name)}
+    ours = [path for path in named if minor(path.name) >= OLDEST]
     # A shim of pyenv may stand for a version that is not in use.
-    starts = [path for path in found if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0]
-    return sorted({minor(path.name) for path in starts if minor(path.name) >= OLDEST})
+    return sorted(
+        {minor(path.name) for path in ours if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0}
+    )
 
 
 def test_the_oldest_and_the_newest_python_that_are_here_were_tried() -> None:
