@@ -9,10 +9,15 @@
 static mdnsreg_registry *registry;
 static mdnsreg_error *err;
 
+static void fail(void) {
+    mdnsreg_close(registry);
+    exit(EXIT_FAILURE);
+}
+
 static void must(mdnsreg_status status) {
     if (status >= MDNSREG_OK) return;
     fprintf(stderr, "story: %s\n", mdnsreg_error_message(err));
-    exit(EXIT_FAILURE);
+    fail();
 }
 
 static void print_node(const char *what, const char *service, const char *places[3]) {
@@ -49,7 +54,7 @@ static void await(mdnsreg_watch *watch, const char *wanted) {
         must(status);
         if (status != MDNSREG_OK) {
             fprintf(stderr, "story: no %s came: %s\n", wanted, mdnsreg_status_text(status));
-            exit(EXIT_FAILURE);
+            fail();
         }
         const char *action = mdnsreg_event_action(event);
         found = action != NULL && strcmp(action, wanted) == 0;

@@ -33,13 +33,14 @@ def tell(service: str, watched: str, leads: bool) -> None:
             if leads:
                 step()
             print(action, *seen(watch, action))
-            present = registry.get_service(watched) if action is Action.CREATE else []
+            # Before a follower answers: its leader then goes on to the next step.
+            found = registry.get_service(watched) if action is Action.CREATE else []
             if not leads:
                 step()
-            for found in present:
-                names = {listed.name for listed in registry.list_services()}
+            if action is Action.CREATE:
+                names = {one.name for one in registry.list_services()}
                 print("list", *sorted(names & {service, watched}))
-                print("get", found.name, found.nodes[0].id, found.nodes[0].port)
+                print("get", found[0].name, found[0].nodes[0].id, found[0].nodes[0].port)
 
 
 if __name__ == "__main__":

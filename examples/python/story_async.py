@@ -30,13 +30,14 @@ async def tell(service: str, watched: str, leads: bool) -> None:
             if leads:
                 await step()
             print(action, *await seen(watch, action))
-            present = await registry.get_service(watched) if action is Action.CREATE else []
+            # Before a follower answers: its leader then goes on to the next step.
+            found = await registry.get_service(watched) if action is Action.CREATE else []
             if not leads:
                 await step()
-            for found in present:
-                names = {listed.name for listed in await registry.list_services()}
+            if action is Action.CREATE:
+                names = {one.name for one in await registry.list_services()}
                 print("list", *sorted(names & {service, watched}))
-                print("get", found.name, found.nodes[0].id, found.nodes[0].port)
+                print("get", found[0].name, found[0].nodes[0].id, found[0].nodes[0].port)
 
 
 if __name__ == "__main__":

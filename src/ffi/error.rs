@@ -72,7 +72,7 @@ fn read<R>(error: *const mdnsreg_error, body: impl FnOnce(&Failure) -> R) -> cra
 /// Since: 0.1.0
 #[no_mangle]
 pub unsafe extern "C" fn mdnsreg_error_code(error: *const mdnsreg_error) -> mdnsreg_status {
-    match crate::panics::caught(|| read(error, |failure| failure.error.status())) {
+    match guard::caught(|| read(error, |failure| failure.error.status())) {
         Ok(status) => status.code(),
         Err(misuse) => misuse.status().code(),
     }

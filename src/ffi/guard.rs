@@ -5,7 +5,7 @@ use super::callback;
 use super::error::{self, mdnsreg_error, mdnsreg_status};
 use crate::error::{Error, Result, Status};
 use crate::fork;
-use crate::panics::caught;
+pub(super) use crate::panics::caught;
 
 /// Runs the body of an export that returns a status; an error also goes to `err`, if C asks for it.
 pub(super) fn status(err: *mut *mut mdnsreg_error, body: impl FnOnce() -> Result<Status>) -> mdnsreg_status {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::callback::{self, Inside, UserData};
 use super::event::{self, mdnsreg_event};
-use super::guard::Out;
+use super::guard::{self, Out};
 use crate::error::{Error, Result, Status};
 use crate::event::Event;
 use crate::runtime::Masked;
@@ -212,7 +212,7 @@ impl Queue {
 
     fn push(&self, user: UserData, call: impl Fn(*const mdnsreg_event, &UserData)) {
         let call = |event: *const mdnsreg_event| call(event, &user);
-        let ended = crate::panics::caught(|| loop {
+        let ended = guard::caught(|| loop {
             match self.take(None) {
                 Next::Event(event) => match self.tell(event, &call) {
                     Ok(true) => {}

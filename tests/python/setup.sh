@@ -44,3 +44,17 @@ pythons | while read -r version python; do
     venv "$target/python/$version" "$python"
     install "$target/python/$version"
 done
+
+# What docs/python.md says of installing, but for what its last line starts, which is a test. Not optimized, because
+# only that it works matters.
+page=$(realpath "$target")/python/page
+mkdir -p "$page" && rm -rf "$page/v"
+ln -sfn "$PWD/bindings" "$page/bindings"
+awk '/^```sh$/ { shown = 1; next } /^```$/ { shown = 0 } shown && !/greeter/' docs/python.md >"$page/install.sh"
+(
+    export CARGO_TARGET_DIR=$page/target CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0
+    cd "$page" && sh -eu install.sh >install.log 2>&1
+) || {
+    cat "$page/install.log" >&2
+    exit 1
+}

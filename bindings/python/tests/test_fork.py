@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from typing import Any
@@ -83,9 +85,6 @@ def test_a_child_that_leaves_its_parents_with_statements_ends_in_peace(registry:
 
 def test_a_fork_before_the_first_registry_is_none_of_its_business() -> None:
     """As in a program that imports the package, and opens registries in its workers only."""
-    import subprocess
-    import sys
-
     program = """
 import multiprocessing, mdns_registry
 def work():
@@ -125,3 +124,49 @@ def test_forking_in_the_midst_of_work_hangs_no_child(registry: Registry) -> None
     finally:
         stop.set()
         worker.join(PATIENCE)
+
+
+OPENING = """
+import os, signal, sys, threading, mdns_registry as m
+face, logs = sys.modules["mdns_registry.default"], sys.modules["mdns_registry.logs"]
+opened, forked = threading.Event(), threading.Event()
+
+class Opening(m.Registry):
+    @classmethod
+    def default(cls):
+        with super().default() as registry:
+            opened.set()
+            assert forked.wait(10)
+            return registry
+
+face.Registry = Opening
+opener = threading.Thread(target=m.default)
+opener.start()
+assert opened.wait(10)
+verbs = [
+    lambda: m.register({"name": "a", "nodes": [{"id": "a", "port": 1}]}), lambda: m.deregister("a"), m.watch,
+    lambda: m.get_service("a"), m.list_services, m.options, lambda: m.init(timeout=1), m.stats, m.string, m.default,
+]
+with logs._lock:
+    child = os.fork()
+if child == 0:
+    face.Registry = m.Registry
+    signal.alarm(5)
+    for verb in verbs:
+        try:
+            verb()
+        except m.Forked:
+            continue
+        os._exit(1)
+    sys.exit(7)
+forked.set()
+opener.join(10)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_fork_while_another_thread_opens_the_default_registry_hangs_no_verb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MDNS_REGISTRY_OPTIONS", '{"addrs":["127.0.0.1"]}')
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", OPENING]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (run.returncode, run.stderr) == (7, "")

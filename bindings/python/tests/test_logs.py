@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 from conftest import LOOPBACK, PATIENCE, eventually, service
@@ -69,6 +70,37 @@ def test_a_handler_may_call_the_library() -> None:
         finally:
             logger.removeHandler(handler)
             logger.setLevel(logging.NOTSET)
+
+
+class Raiser(logging.Handler):
+    """A handler with a defect."""
+
+    said = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said += 1
+        raise ValueError(record.getMessage())
+
+
+def test_a_handler_that_raises_is_told_of_and_ends_no_forwarding(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: raised.append(told.exc_value))
+    logger = logging.getLogger("mdns_registry")
+    handler = Raiser()
+    with caplog.at_level(logging.DEBUG, "mdns_registry"), Registry(addrs=LOOPBACK) as registry:
+        logger.addHandler(handler)
+        try:
+            for port in range(1, 20):
+                registry.register(service("raises", "a", port=port))
+            eventually(lambda: handler.said >= 19)
+        finally:
+            logger.removeHandler(handler)
+        registry.register(service("heard-again", "a"))
+        eventually(lambda: 'register service="heard-again" nodes=1' in said(caplog))
+    assert {type(one) for one in raised} == {ValueError}
+    assert len(raised) == handler.said
 
 
 def test_nothing_is_said_where_nobody_listens() -> None:

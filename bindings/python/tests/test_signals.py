@@ -73,3 +73,41 @@ with mdns_registry.Registry(addrs=["127.0.0.1"]) as registry, registry.watch("qu
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
     assert run.stdout.split("\n") == ["handled", "timed out", ""], run.stderr
+
+
+INTERRUPTED = """
+import signal, mdns_registry
+from mdns_registry import Node, Registry, Service
+
+class Interrupted(Exception):
+    pass
+
+def interrupt(*_):
+    raise Interrupted
+
+signal.signal(signal.SIGALRM, interrupt)
+interrupted = 0
+with Registry(addrs=["127.0.0.1"]) as registry:
+    registry.register(Service("interrupted", nodes=[Node("stays", port=1)]))
+    for number in range(200):
+        registration = None
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 2e-6 * (1 + number))
+            registration = registry.register(Service("interrupted", nodes=[Node("node", port=1)]))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except Interrupted:
+            pass
+        if registration is None:
+            interrupted += 1
+            (found,) = registry.get_service("interrupted")
+            assert [node.id for node in found.nodes] == ["stays"], (number, found)
+        else:
+            registration.deregister()
+print(interrupted)
+"""
+
+
+def test_an_interrupted_registration_publishes_nothing() -> None:
+    run = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=3 * PATIENCE)
+    assert run.returncode == 0, run.stderr
+    assert 0 < int(run.stdout) <= 200

@@ -107,8 +107,8 @@ class _Bells(Generic[_B]):
 
 class _VerbBell(_Bell):
     def __init__(self) -> None:
-        self.wakeup = _mdns_registry.Wakeup()
-        super().__init__(self.wakeup.fileno(), lambda _: self.wakeup.take())
+        wakeup = self.wakeup = _mdns_registry.Wakeup()
+        super().__init__(wakeup.fileno(), lambda _: wakeup.take())
 
 
 class AsyncRegistry(RegistryBase):
@@ -126,11 +126,15 @@ class AsyncRegistry(RegistryBase):
 
     def register(self, service: Description, *, ttl: Seconds | None = None, auto_renew: bool = True) -> Registering:
         """Publishes every node, as `Registry.register` does. Await it for an `AsyncRegistration`, or enter it with
-        `async with`."""
+        `async with`. Where it is cancelled, the nodes are withdrawn."""
         return Registering(self._register(to_json("service", service), register_options_json(ttl, auto_renew)))
 
     async def _register(self, service: str, options: str) -> AsyncRegistration:
-        return AsyncRegistration(self, await self._answer(self._native.register(service, options)))
+        try:
+            return AsyncRegistration(self, await self._answer(self._native.register(service, options)))
+        except BaseException as error:
+            self._abandon(service, error)
+            raise
 
     async def deregister(self, service: str | Description) -> None:
         """Withdraws nodes, as `Registry.deregister` does."""
@@ -227,7 +231,7 @@ class AsyncWatcher(WatcherBase):
 
     def __init__(self, registry: AsyncRegistry, native: _mdns_registry.Watcher) -> None:
         super().__init__(registry, native)
-        self._bells = _Bells(lambda: _Bell(self.fileno(), _first))
+        self._bells = _Bells(lambda: _Bell(native.fileno(), _first))
 
     async def next(self, timeout: Seconds | None = None) -> Event:
         """The next event; waits for it for at most `timeout` seconds, by default for ever.
@@ -247,7 +251,7 @@ class AsyncWatcher(WatcherBase):
 
         await self._bells.until(taken, deadline)
         if event is None:
-            raise Timeout(f"no event came within {timeout} s")
+            raise Timeout(f"no event came within {limit:g} s")
         return event
 
     def __aiter__(self) -> AsyncIterator[Event]:

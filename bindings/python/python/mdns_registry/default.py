@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,15 @@ def close() -> None:
     """Closes the default registry, if it is open; the next verb opens it anew."""
     if _held is not None:
         _held.close()
+
+
+def _unlock() -> None:
+    """In a forked child the thread that held the lock is not there."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 @atexit.register

@@ -1,4 +1,5 @@
-"""Why a call was refused or failed: one exception for each negative status of the library.
+"""Why a call was refused or failed: an exception for each negative status of the library that a caller can provoke,
+and one for those that only a defect can.
 
 Each is a `RegistryError`, and also the built-in exception it resembles.
 """
@@ -6,7 +7,7 @@ Each is a `RegistryError`, and also the built-in exception it resembles.
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from . import _mdns_registry
 
@@ -14,7 +15,7 @@ from . import _mdns_registry
 class RegistryError(Exception):
     """Nothing of the refused call took effect."""
 
-    status: ClassVar[str]
+    status: str
     """The name of the status, as in `"NOT_FOUND"`."""
     field: str | None
     """The path of the field or the name of the argument, where one is at fault."""
@@ -48,43 +49,25 @@ class RegistryError(Exception):
         return type(self), self.args, self.__dict__
 
 
-class Null(RegistryError, TypeError):
-    """A required argument was missing."""
-
-    status = "NULL"
-
-
-class Handle(RegistryError, TypeError):
-    """Not a handle of this library."""
-
-    status = "HANDLE"
-
-
 class Closed(RegistryError, ValueError):
     """The registry or watch was closed: open another. A `ValueError`, as for a closed file."""
 
     status = "CLOSED"
 
 
-class Type(RegistryError, TypeError):
-    """A handle of another type."""
-
-    status = "TYPE"
-
-
-class Utf8(RegistryError, ValueError):
+class Utf8Error(RegistryError, ValueError):
     """A string that UTF-8 cannot say: half of a surrogate pair."""
 
     status = "UTF8"
 
 
-class Json(RegistryError, ValueError):
-    """Not JSON."""
+class JsonError(RegistryError, ValueError):
+    """A text that should be JSON is not."""
 
     status = "JSON"
 
 
-class Option(RegistryError, ValueError):
+class OptionError(RegistryError, ValueError):
     """An option is unknown or has a value it cannot take."""
 
     status = "OPTION"
@@ -139,7 +122,7 @@ class Forked(RegistryError, RuntimeError):
 
 
 class NoMemory(RegistryError, MemoryError):
-    """No memory, or no handle, is left."""
+    """No memory is left."""
 
     status = "NOMEM"
 
@@ -150,19 +133,14 @@ class Unsupported(RegistryError, NotImplementedError):
     status = "UNSUPPORTED"
 
 
-class Version(RegistryError, ImportError):
-    """The caller was built for another version of the library."""
-
-    status = "VERSION"
-
-
-class Panic(RegistryError, RuntimeError):
-    """A defect in the library; the process is unharmed."""
+class InternalError(RegistryError, RuntimeError):
+    """A defect in this library; the process is unharmed."""
 
     status = "PANIC"
 
 
 BY_STATUS: dict[str, type[RegistryError]] = {error.status: error for error in RegistryError.__subclasses__()}
+"""`InternalError` stands for the rest, which say that this package misused the library."""
 
 CODES: dict[str, int] = {name: code for code, name, _ in _mdns_registry.STATUSES}
 
@@ -171,4 +149,6 @@ def from_json(text: str) -> RegistryError:
     """The exception for an error as the library says it."""
     said = json.loads(text)
     details = {key: said.get(key) for key in ("field", "limit", "value")}
-    return BY_STATUS[said["name"]](said["message"], **details)
+    error = BY_STATUS.get(said["name"], InternalError)(said["message"], **details)
+    error.status = said["name"]
+    return error

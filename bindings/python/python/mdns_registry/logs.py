@@ -47,13 +47,21 @@ def _forward() -> None:
         prepare()
         line = _mdns_registry.log_next(CHECKED_EVERY)
         if line is not None:
-            talk, module, text = line
-            logging.getLogger(module.replace("::", ".")).log(LEVELS[talk], "%s", text)
+            _say(*line)
             continue
         with _lock:
             if _mdns_registry.log_over():
                 _thread = None
                 return
+
+
+def _say(talk: int, module: str, text: str) -> None:
+    try:
+        logging.getLogger(module.replace("::", ".")).log(LEVELS[talk], "%s", text)
+    except BaseException as error:
+        # Of a handler or filter of the program: the lines after this one are to be heard all the same.
+        told = type(error), error, error.__traceback__, threading.current_thread()
+        threading.excepthook(threading.ExceptHookArgs(told))
 
 
 def end() -> None:

@@ -1,6 +1,7 @@
 """What a registry holds and tells: go-micro's data, frozen.
 
-A field that takes several values takes any sequence and keeps a tuple; metadata is a mapping of str to str.
+A field that takes several values takes any sequence and keeps a tuple; metadata is a mapping of str to str and is kept
+as a dict, which freezing does not reach.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class Event:
 
 
 def _keep(instance: object, **values: object) -> None:
-    """Replaces what came from the caller by our own, which cannot change under us."""
+    """Replaces what came from the caller by a copy."""
     for name, value in values.items():
         object.__setattr__(instance, name, value)
 

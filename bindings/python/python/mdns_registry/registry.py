@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from . import _mdns_registry, logs
-from .errors import Closed, Forked, Timeout
+from .errors import Closed, Forked, RegistryError, Timeout
 from .model import Event, Service, to_json
 from .times import Seconds, milliseconds, seconds
 
@@ -108,6 +108,13 @@ class RegistryBase:
         """The kind of registry, "mdns"."""
         return self._native.string()
 
+    def _abandon(self, service: str, error: BaseException) -> None:
+        """Withdraws the nodes of a registration that `error` ended, unless it says that there is none."""
+        if not isinstance(error, RegistryError):
+            with suppress(RegistryError):
+                # As it was understood: a descriptor without nodes would mean all of the name.
+                self._native.deregister(Service.from_json(service).to_json())
+
     def _watch(self, service: str | None, queue: int | None) -> _mdns_registry.Watcher:
         options = {"service": service, "queue": queue}
         return self._native.watch(to_json("watch options", {k: v for k, v in options.items() if v is not None}))
@@ -137,10 +144,15 @@ class Registry(RegistryBase):
 
         `ttl` is the lease, 3 s to 24 h: so long after the death of this process a node is gone from every view.
         None is 120 s. The library renews the lease for as long as the process lives; without `auto_renew` the
-        program registers again within `ttl`, or the node is withdrawn.
+        program registers again within `ttl`, or the node is withdrawn. Where the call is interrupted, as by Ctrl-C,
+        the nodes are withdrawn.
         """
-        pending = self._native.register(to_json("service", service), register_options_json(ttl, auto_renew))
-        return Registration(self, pending.wait())
+        said, options = to_json("service", service), register_options_json(ttl, auto_renew)
+        try:
+            return Registration(self, self._native.register(said, options).wait())
+        except BaseException as error:
+            self._abandon(said, error)
+            raise
 
     def deregister(self, service: str | Description) -> None:
         """Withdraws nodes of this registry: all of a name; or the nodes, by id, of a dataclass or mapping (of a
@@ -251,9 +263,10 @@ class Watcher(WatcherBase):
 
         Raises `Timeout` if none came, `Closed` once the watch is over.
         """
-        event = self._native.next(None if timeout is None else seconds("timeout", timeout))
+        limit = None if timeout is None else seconds("timeout", timeout)
+        event = self._native.next(limit)
         if event is None:
-            raise Timeout(f"no event came within {timeout} s")
+            raise Timeout(f"no event came within {limit:g} s")
         return event
 
     def __iter__(self) -> Iterator[Event]:

@@ -27,5 +27,5 @@ def milliseconds(argument: str, value: Seconds) -> int:
     number = seconds(argument, value)
     if math.isinf(number):
         message = f"{argument}: must be a finite number of seconds, got {number}"
-        raise errors.Option(message, field=argument, value=str(number))
+        raise errors.OptionError(message, field=argument, value=str(number))
     return math.ceil(round(number * 1_000, 6))
