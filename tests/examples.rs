@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::Process;
-use programs::{blocks, first_block, root, run, WARNINGS};
+use programs::{blocks, first_block, root, run, shared_library, WARNINGS};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const DEMO: Duration = Duration::from_secs(60);
@@ -18,10 +18,10 @@ fn built(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).unwrap();
-    let library = std::env::current_exe().unwrap().with_file_name("libmdns_registry.so");
+    let library = shared_library();
     for (target, link) in [
-        (library.as_path(), "libmdns_registry.so"),
-        (&library, "libmdns_registry.so.0"),
+        (library, "libmdns_registry.so"),
+        (library, "libmdns_registry.so.0"),
         (Path::new(env!("CARGO_BIN_EXE_mdns-registry")), "mdns-registry"),
     ] {
         std::os::unix::fs::symlink(target, directory.join(link)).unwrap();

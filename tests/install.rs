@@ -21,13 +21,8 @@ fn work() -> PathBuf {
 }
 
 fn make(target: &str, prefix: &Path, stage: &str) -> Command {
-    let mut command = Command::new("make");
-    command.args(["--no-print-directory", target, "PROFILE=debug"]).arg(format!("PREFIX={}", prefix.display()));
-    command.env("DESTDIR", stage).env("CARGO_NET_OFFLINE", "true").current_dir(root());
-    // Of the make and the cargo that may have started this test.
-    for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "LD_LIBRARY_PATH"] {
-        command.env_remove(name);
-    }
+    let mut command = programs::make(target);
+    command.arg(format!("PREFIX={}", prefix.display())).env("DESTDIR", stage);
     command
 }
 
@@ -170,6 +165,34 @@ fn what_is_said_to_cargo_c_is_what_make_install_does() {
     let there = run(Command::new("find").arg(include).args(["-type", "f", "-printf", "%P\n"]));
     let sorted = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(sorted(&copied), sorted(&there));
+}
+
+/// As the Python package does, which has no use for the C ABI: cargo would put its shared library in the place of ours.
+#[test]
+fn another_package_that_builds_the_crate_leaves_the_c_library_alone() {
+    let library = programs::shared_library();
+    let mut depends = Command::new(env!("CARGO"));
+    depends.args(["build", "--offline", "--quiet", "--package", "mdns-registry", "--lib", "--no-default-features"]);
+    let target = library.ancestors().nth(2).unwrap();
+    run(depends.arg("--target-dir").arg(target).current_dir(root()).env_remove("LD_LIBRARY_PATH"));
+    for library in [library.to_owned(), library.with_file_name("deps/libmdns_registry.so")] {
+        let names = run(Command::new("nm").args(["-D", "--defined-only"]).arg(&library));
+        assert!(names.contains(" T mdnsreg_open\n"), "{} has no C ABI", library.display());
+    }
+}
+
+#[test]
+fn a_library_without_the_c_abi_is_not_installed() {
+    let work = programs::out("empty");
+    for file in ["libmdns_registry.a", "native-static-libs", "mdns-registry", "libmdns_registry.so"] {
+        fs::write(work.join(file), "").unwrap();
+    }
+    let prefix = work.join("prefix");
+    let mut install = Command::new(root().join("packaging/install.sh"));
+    let output = install.args([&work, &prefix, &prefix.join("lib")]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("libmdns_registry.so has no mdnsreg_open"), "{said}");
+    assert!(!prefix.exists());
 }
 
 #[test]
