@@ -39,7 +39,6 @@ fill() {
     sed -e "s|@PREFIX@|$(realpath -m --relative-to="$3/pkgconfig" "$2")|" \
         -e "s|@DESCRIPTION@|$(manifest description)|" \
         -e "s|@VERSION@|$version|" \
-        -e "s|@MAJOR@|${version%%.*}|" \
         -e "s|@SONAME@|$soname|" \
         -e "s|@PRIVATE_FLAGS@|$private|" \
         -e "s|@PRIVATE_LIBRARIES@|$(printf %s "$private" | sed 's/-l//g; s/ /;/g')|" \

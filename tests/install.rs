@@ -99,24 +99,54 @@ fn the_examples_build_by_cmake_with_either_library() {
     }
 }
 
+/// The versions, of those asked for, for which CMake takes the installed tree when that is of version `ours`.
+fn found_by_cmake<'a>(ours: &str, asked: &[&'a str]) -> Vec<&'a str> {
+    let finds = asked.iter().map(|asked| {
+        format!(
+            "find_package(mdns_registry {asked} QUIET)\nmessage(NOTICE \"found=${{mdns_registry_FOUND}}\")\n\
+             unset(mdns_registry_DIR CACHE)\nunset(mdns_registry_FOUND)\n"
+        )
+    });
+    let project: String =
+        ["cmake_minimum_required(VERSION 3.19)\nproject(x C)\n".to_owned()].into_iter().chain(finds).collect();
+    let of_version = "lib/cmake/mdns_registry/mdns_registryConfigVersion.cmake";
+    let said = away(&format!(
+        "rm -rf find && mkdir find && cp -r prefix find/prefix
+         sed -i 's/(PACKAGE_VERSION {}/(PACKAGE_VERSION {ours}/' find/prefix/{of_version}
+         printf %s '{project}' >find/CMakeLists.txt
+         cmake -S find -B find/build -DCMAKE_PREFIX_PATH={AWAY}/find/prefix 2>&1",
+        version()
+    ));
+    let found: Vec<bool> = said.lines().filter_map(|line| line.strip_prefix("found=")).map(|it| it == "1").collect();
+    assert_eq!(found.len(), asked.len(), "{said}");
+    asked.iter().zip(found).filter_map(|(asked, found)| found.then_some(*asked)).collect()
+}
+
 #[test]
-fn cmake_finds_no_package_of_another_version() {
-    let find = |version: &str| {
-        let project = format!("cmake_minimum_required(VERSION 3.16)\nproject(x C)\nfind_package(mdns_registry {version})\n\
-                               find_package(mdns_registry {version})\nmessage(NOTICE \"found=${{mdns_registry_FOUND}}\")");
-        let lines = format!(
-            "rm -rf find && mkdir find && printf '{project}' >find/CMakeLists.txt &&
-                             cmake -S find -B find/build -DCMAKE_PREFIX_PATH={AWAY}/prefix 2>&1"
-        );
-        away(&lines).contains("found=1")
-    };
-    let [major, minor, patch] = [0, 1, 2].map(|part| version().split('.').nth(part).unwrap().parse::<u32>().unwrap());
-    assert!(find("") && find(&format!("{major}.{minor}")) && find(&format!("{} EXACT", version())));
-    for other in
-        [format!("{major}.{}", minor + 1), format!("{major}.{minor}.{}", patch + 1), format!("{}.0", major + 1)]
-    {
-        assert!(!find(&other), "{other}");
-    }
+fn cmake_finds_what_the_version_that_is_asked_for_can_be_replaced_by() {
+    let asked = [
+        "",
+        "0",
+        "0.8",
+        "0.9",
+        "0.9.2",
+        "0.9.3",
+        "0.9.4",
+        "0.9.3 EXACT",
+        "0.9.2 EXACT",
+        "0.10",
+        "1.0",
+        "0.1...0.9",
+        "0.1...0.9.3",
+        "0.1...<0.9.3",
+        "0.1...<1",
+        "0.9.4...2",
+    ];
+    let found = ["", "0.9", "0.9.2", "0.9.3", "0.9.3 EXACT", "0.1...0.9.3", "0.1...<1"];
+    assert_eq!(found_by_cmake("0.9.3", &asked), found);
+    let asked = ["0.9", "1", "1.0", "1.2", "1.2.4", "1.3", "2", "0.9...1.2.3", "0.9...<1.2.3", "1...2"];
+    assert_eq!(found_by_cmake("1.2.3", &asked), ["1", "1.0", "1.2", "0.9...1.2.3", "1...2"]);
+    assert_eq!(found_by_cmake(version(), &["", version(), "99"]), ["", version()]);
 }
 
 fn version() -> &'static str {
