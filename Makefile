@@ -8,10 +8,11 @@ LIBDIR ?= $(PREFIX)/lib
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 OUT = $(TARGET)/$(PROFILE)
 LIBRARY = $(OUT)/libmdns_registry.so
+SONAME = libmdns_registry.so.$(shell sed -n 's/#define MDNSREG_ABI_VERSION //p' include/mdns_registry.h)
 AS_PROFILE = --profile $(PROFILE:debug=dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo test lint bench bench-python clean
+.PHONY: help build library install uninstall demo test lint bench bench-python clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,11 +20,15 @@ help: ## this list
 build: ## the libraries and the command line tool, in target/release
 	@tests/need.sh cargo cc
 	$(CARGO) build $(AS_PROFILE) --bin mdns-registry
-# One crate type at a time: with several, cargo leaves out link-time optimization. The shared library comes last, as the
-# first line writes one without it.
+# One crate type at a time: with several, cargo leaves out link-time optimization.
 	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type staticlib -- --print native-static-libs=$(OUT)/native-static-libs
-	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type cdylib
-	ln -sf $(notdir $(LIBRARY)) $(LIBRARY).0
+	@$(MAKE) --no-print-directory library
+
+# The crate itself is an rlib only: a shared library has no hash in its name, and each package that depends on the crate
+# would write its own over this one. Rust's runtime and our threads do not survive dlclose: it stays loaded.
+library: ## the shared library alone
+	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type cdylib -- -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
+	ln -sf $(notdir $(LIBRARY)) $(OUT)/$(SONAME)
 
 # Without cargo, as often under sudo, what `make build` left is installed.
 install: $(if $(shell command -v $(CARGO)),build) ## what was built, under PREFIX (/usr/local), for pkg-config and CMake

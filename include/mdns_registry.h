@@ -709,12 +709,12 @@ mdnsreg_status mdnsreg_watch_close(mdnsreg_watch *watch);
  *
  * @param json  any JSON, not NULL; copied
  * @param pointer  where the value stands (RFC 6901), as in "/0/nodes/0/id"; "" is the whole; not NULL; copied
- * @param out  [out, owned] of a string its text, in which U+0000 becomes U+FFFD; of anything else its JSON;
- *        free it with mdnsreg_string_free
+ * @param out  [out, owned] of a string its text, in which U+0000 becomes U+FFFD; of anything else its JSON,
+ *        as it stands there; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON |
- *         MDNSREG_ERR_INVALID (there is no such value) | MDNSREG_ERR_BUSY (inside the log callback) |
- *         MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_INVALID (there is no such value, or it is a string with half a surrogate pair) |
+ *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: no.
  * Since: 0.1.0

@@ -13,7 +13,7 @@ libdir=$DESTDIR$3
 
 manifest() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" Cargo.toml | head -n 1; }
 version=$(manifest version)
-soname=$(sed -n 's/.*-soname,\([^"]*\)".*/\1/p' build.rs)
+soname=libmdns_registry.so.$(sed -n 's/#define MDNSREG_ABI_VERSION //p' include/mdns_registry.h)
 library=libmdns_registry.so.$version
 
 if [ "$built" = uninstall ]; then
@@ -27,6 +27,10 @@ fi
 for file in libmdns_registry.so libmdns_registry.a native-static-libs mdns-registry; do
     [ -e "$built/$file" ] || { echo "$built/$file is missing: run make build first" >&2; exit 1; }
 done
+grep -q mdnsreg_open "$built/libmdns_registry.so" || {
+    echo "$built/libmdns_registry.so has no mdnsreg_open: run make build again" >&2
+    exit 1
+}
 
 # The compiler driver adds libgcc_s itself, or libgcc_eh where it links with -static, which -lgcc_s would forbid.
 private=$(tr ' ' '\n' <"$built/native-static-libs" | grep -vx -e -lgcc_s -e '' | paste -sd ' ')
@@ -35,7 +39,6 @@ fill() {
     sed -e "s|@PREFIX@|$(realpath -m --relative-to="$3/pkgconfig" "$2")|" \
         -e "s|@DESCRIPTION@|$(manifest description)|" \
         -e "s|@VERSION@|$version|" \
-        -e "s|@MAJOR@|${version%%.*}|" \
         -e "s|@SONAME@|$soname|" \
         -e "s|@PRIVATE_FLAGS@|$private|" \
         -e "s|@PRIVATE_LIBRARIES@|$(printf %s "$private" | sed 's/-l//g; s/ /;/g')|" \

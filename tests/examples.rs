@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::Process;
-use programs::{blocks, first_block, root, run, WARNINGS};
+use programs::{blocks, first_block, root, run, shared_library, WARNINGS};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const DEMO: Duration = Duration::from_secs(60);
@@ -18,10 +18,10 @@ fn built(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).unwrap();
-    let library = std::env::current_exe().unwrap().with_file_name("libmdns_registry.so");
+    let library = shared_library();
     for (target, link) in [
-        (library.as_path(), "libmdns_registry.so"),
-        (&library, "libmdns_registry.so.0"),
+        (library, "libmdns_registry.so"),
+        (library, "libmdns_registry.so.0"),
         (Path::new(env!("CARGO_BIN_EXE_mdns-registry")), "mdns-registry"),
     ] {
         std::os::unix::fs::symlink(target, directory.join(link)).unwrap();
@@ -99,11 +99,29 @@ fn the_story_is_told_from_register_to_deregister() {
     assert_eq!(said, told);
 }
 
+/// A library that interrupts every other call of poll, as signals do.
+fn interrupts_poll(built: &Path) -> PathBuf {
+    let (source, library) = (built.join("interrupts.c"), built.join("interrupts.so"));
+    let poll = "#define _GNU_SOURCE
+        #include <errno.h>
+        #include <poll.h>
+        int poll(struct pollfd *fds, nfds_t n, int timeout_ms) {
+            static int calls;
+            struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+            if (__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED) % 2 == 0) return errno = EINTR, -1;
+            return ppoll(fds, n, timeout_ms < 0 ? 0 : &timeout, 0);
+        }";
+    std::fs::write(&source, poll).unwrap();
+    run(Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]));
+    library
+}
+
 #[test]
 fn an_event_loop_is_woken_by_events_and_ends_with_its_input() {
     lab::assert_in_sandbox();
     let built = built("poll");
     let mut poll = Command::new(compile(&built, Path::new("examples/c/poll.c"), "poll"));
+    poll.env("LD_PRELOAD", interrupts_poll(&built));
     let story = Command::new(compile(&built, Path::new("examples/c/story.c"), "story"));
     poll.arg("greeter");
     let mut poll = Process::start("poll.c", poll);

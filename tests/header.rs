@@ -106,9 +106,7 @@ fn each_constant_of_the_header_has_the_number_of_the_rust_table() {
 }
 
 #[test]
-fn the_abi_number_is_that_of_the_soname() {
-    let build = fs::read_to_string(root().join("build.rs")).unwrap();
-    assert!(build.contains(&format!("-soname,libmdns_registry.so.{}\"", ffi::MDNSREG_ABI_VERSION)));
+fn the_abi_number_of_the_header_is_that_of_the_source() {
     assert!(committed().contains(&format!("#define MDNSREG_ABI_VERSION {}\n", ffi::MDNSREG_ABI_VERSION)));
 }
 

@@ -21,13 +21,8 @@ fn work() -> PathBuf {
 }
 
 fn make(target: &str, prefix: &Path, stage: &str) -> Command {
-    let mut command = Command::new("make");
-    command.args(["--no-print-directory", target, "PROFILE=debug"]).arg(format!("PREFIX={}", prefix.display()));
-    command.env("DESTDIR", stage).env("CARGO_NET_OFFLINE", "true").current_dir(root());
-    // Of the make and the cargo that may have started this test.
-    for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "LD_LIBRARY_PATH"] {
-        command.env_remove(name);
-    }
+    let mut command = programs::make(target);
+    command.arg(format!("PREFIX={}", prefix.display())).env("DESTDIR", stage);
     command
 }
 
@@ -104,24 +99,54 @@ fn the_examples_build_by_cmake_with_either_library() {
     }
 }
 
+/// The versions, of those asked for, for which CMake takes the installed tree when that is of version `ours`.
+fn found_by_cmake<'a>(ours: &str, asked: &[&'a str]) -> Vec<&'a str> {
+    let finds = asked.iter().map(|asked| {
+        format!(
+            "find_package(mdns_registry {asked} QUIET)\nmessage(NOTICE \"found=${{mdns_registry_FOUND}}\")\n\
+             unset(mdns_registry_DIR CACHE)\nunset(mdns_registry_FOUND)\n"
+        )
+    });
+    let project: String =
+        ["cmake_minimum_required(VERSION 3.19)\nproject(x C)\n".to_owned()].into_iter().chain(finds).collect();
+    let of_version = "lib/cmake/mdns_registry/mdns_registryConfigVersion.cmake";
+    let said = away(&format!(
+        "rm -rf find && mkdir find && cp -r prefix find/prefix
+         sed -i 's/(PACKAGE_VERSION {}/(PACKAGE_VERSION {ours}/' find/prefix/{of_version}
+         printf %s '{project}' >find/CMakeLists.txt
+         cmake -S find -B find/build -DCMAKE_PREFIX_PATH={AWAY}/find/prefix 2>&1",
+        version()
+    ));
+    let found: Vec<bool> = said.lines().filter_map(|line| line.strip_prefix("found=")).map(|it| it == "1").collect();
+    assert_eq!(found.len(), asked.len(), "{said}");
+    asked.iter().zip(found).filter_map(|(asked, found)| found.then_some(*asked)).collect()
+}
+
 #[test]
-fn cmake_finds_no_package_of_another_version() {
-    let find = |version: &str| {
-        let project = format!("cmake_minimum_required(VERSION 3.16)\nproject(x C)\nfind_package(mdns_registry {version})\n\
-                               find_package(mdns_registry {version})\nmessage(NOTICE \"found=${{mdns_registry_FOUND}}\")");
-        let lines = format!(
-            "rm -rf find && mkdir find && printf '{project}' >find/CMakeLists.txt &&
-                             cmake -S find -B find/build -DCMAKE_PREFIX_PATH={AWAY}/prefix 2>&1"
-        );
-        away(&lines).contains("found=1")
-    };
-    let [major, minor, patch] = [0, 1, 2].map(|part| version().split('.').nth(part).unwrap().parse::<u32>().unwrap());
-    assert!(find("") && find(&format!("{major}.{minor}")) && find(&format!("{} EXACT", version())));
-    for other in
-        [format!("{major}.{}", minor + 1), format!("{major}.{minor}.{}", patch + 1), format!("{}.0", major + 1)]
-    {
-        assert!(!find(&other), "{other}");
-    }
+fn cmake_finds_what_the_version_that_is_asked_for_can_be_replaced_by() {
+    let asked = [
+        "",
+        "0",
+        "0.8",
+        "0.9",
+        "0.9.2",
+        "0.9.3",
+        "0.9.4",
+        "0.9.3 EXACT",
+        "0.9.2 EXACT",
+        "0.10",
+        "1.0",
+        "0.1...0.9",
+        "0.1...0.9.3",
+        "0.1...<0.9.3",
+        "0.1...<1",
+        "0.9.4...2",
+    ];
+    let found = ["", "0.9", "0.9.2", "0.9.3", "0.9.3 EXACT", "0.1...0.9.3", "0.1...<1"];
+    assert_eq!(found_by_cmake("0.9.3", &asked), found);
+    let asked = ["0.9", "1", "1.0", "1.2", "1.2.4", "1.3", "2", "0.9...1.2.3", "0.9...<1.2.3", "1...2"];
+    assert_eq!(found_by_cmake("1.2.3", &asked), ["1", "1.0", "1.2", "0.9...1.2.3", "1...2"]);
+    assert_eq!(found_by_cmake(version(), &["", version(), "99"]), ["", version()]);
 }
 
 fn version() -> &'static str {
@@ -170,6 +195,34 @@ fn what_is_said_to_cargo_c_is_what_make_install_does() {
     let there = run(Command::new("find").arg(include).args(["-type", "f", "-printf", "%P\n"]));
     let sorted = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(sorted(&copied), sorted(&there));
+}
+
+/// As the Python package does, which has no use for the C ABI: cargo would put its shared library in the place of ours.
+#[test]
+fn another_package_that_builds_the_crate_leaves_the_c_library_alone() {
+    let library = programs::shared_library();
+    let mut depends = Command::new(env!("CARGO"));
+    depends.args(["build", "--offline", "--quiet", "--package", "mdns-registry", "--lib", "--no-default-features"]);
+    let target = library.ancestors().nth(2).unwrap();
+    run(depends.arg("--target-dir").arg(target).current_dir(root()).env_remove("LD_LIBRARY_PATH"));
+    for library in [library.to_owned(), library.with_file_name("deps/libmdns_registry.so")] {
+        let names = run(Command::new("nm").args(["-D", "--defined-only"]).arg(&library));
+        assert!(names.contains(" T mdnsreg_open\n"), "{} has no C ABI", library.display());
+    }
+}
+
+#[test]
+fn a_library_without_the_c_abi_is_not_installed() {
+    let work = programs::out("empty");
+    for file in ["libmdns_registry.a", "native-static-libs", "mdns-registry", "libmdns_registry.so"] {
+        fs::write(work.join(file), "").unwrap();
+    }
+    let prefix = work.join("prefix");
+    let mut install = Command::new(root().join("packaging/install.sh"));
+    let output = install.args([&work, &prefix, &prefix.join("lib")]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("libmdns_registry.so has no mdnsreg_open"), "{said}");
+    assert!(!prefix.exists());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 /* A watch in an event loop: poll [SERVICE]. Waits for events and for standard input at once, with poll(2) and no thread
  * of its own; ends with the input. */
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,11 @@ int main(int argc, char **argv) {
     must(mdnsreg_watch_fd(watch, &fd, &err));
     for (;;) {
         struct pollfd fds[] = {{fd, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
-        if (poll(fds, 2, -1) < 0) break;
+        if (poll(fds, 2, -1) < 0) {
+            if (errno == EINTR) continue;
+            perror("poll");
+            exit(EXIT_FAILURE);
+        }
         if (fds[0].revents != 0) {
             mdnsreg_status status = mdnsreg_watch_dispatch(watch, -1, print, NULL, NULL, &err);
             must(status);

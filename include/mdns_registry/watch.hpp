@@ -127,7 +127,7 @@ class watch {
     return std::optional<event>(*std::move(read));
   }
 
-  /// Whether `next` found the watch at its end: stopped, or its registry closed.
+  /// Whether `next` or `dispatch` found the watch at its end: stopped, or its registry closed.
   bool ended() const noexcept { return state_->ended; }
 
   /// Events to iterate over, until the watch ends or none comes within the timeout.
@@ -141,15 +141,23 @@ class watch {
     return static_cast<int>(fd);
   }
 
-  /// Tells `listener` the events that wait now, on this thread; returns how many. What it throws comes out here.
+  /// How many events `dispatch` tells at most where it is not said.
+  static constexpr std::size_t batch = 1024;
+
+  /// Tells `listener` the events that wait now, at most `max`, on this thread; returns how many. Less than `max`: none
+  /// waits, or the watch has `ended`, after which the descriptor stays readable: leave the loop. What the listener
+  /// throws comes out here.
   template <class Listener>
-  result<std::size_t> try_dispatch(Listener listener) {
-    for (std::size_t told = 0;; ++told) {
+  result<std::size_t> try_dispatch(Listener listener, std::size_t max = batch) {
+    if (max == 0) return error::of(MDNSREG_ERR_INVALID, "max: must be at least 1, not 0", "max");
+    std::size_t told = 0;
+    for (; told < max; ++told) {
       const auto event = try_next(milliseconds(0));
       if (!event) return event.error();
-      if (!*event) return told;
+      if (!*event) break;
       listener(**event);
     }
+    return told;
   }
 
   /// Calls `listener(const event&)` for every event from now on, on a thread of the library's, never before this has
@@ -192,8 +200,8 @@ class watch {
   std::optional<event> next(milliseconds timeout = forever) { return try_next(timeout).value(); }
   int fd() { return try_fd().value(); }
   template <class Listener>
-  std::size_t dispatch(Listener listener) {
-    return try_dispatch(std::move(listener)).value();
+  std::size_t dispatch(Listener listener, std::size_t max = batch) {
+    return try_dispatch(std::move(listener), max).value();
   }
   template <class Listener>
   void start(Listener listener) {

@@ -33,12 +33,26 @@ int main(void) {
   check_get(services, "/0/name", "a\"b");
   check_get(services, "/0/nodes/0/port", "9090");
   check_get(services, "/0/nodes/0/metadata/x~1y~0z", "\xc3\xbc\xef\xbf\xbd");
-  check_get(services, "/0/nodes/1", "{\"request\":null,\"up\":true}");
+  check_get(services, "/0/nodes/1", "{\"up\":true,\"request\":null}");
   check_get(services, "/0/nodes/1/request", "null");
   check_get("\"text\"", "", "text");
+  /* As it stands there: the order of keys, numbers of any size, and the last of two keys. */
+  check_get("[{\"z\":1, \"a\":[2 ]}]", "/0", "{\"z\":1, \"a\":[2 ]}");
+  check_get("{\"n\":123456789012345678901234567890}", "/n", "123456789012345678901234567890");
+  check_get("{\"n\":[1e999,-0,0.10]}", "/n", "[1e999,-0,0.10]");
+  check_get("{\"a\":{\"b\":1},\"a\":{\"b\":2}}", "/a/b", "2");
+  check_get("{\"a\\u0062\":{\"\":[0,1,2,3,4,5,6,7,8,9,\"ten\"]}}", "/ab//10", "ten");
 
   check_refused(services, "/0/nodes/2", MDNSREG_ERR_INVALID, "/0/nodes/2");
   check_refused(services, "0/nodes", MDNSREG_ERR_INVALID, "0/nodes");
+  check_refused(services, "/0/nodes/01", MDNSREG_ERR_INVALID, "/0/nodes/01");
+  check_refused(services, "/0/nodes/+1", MDNSREG_ERR_INVALID, "/0/nodes/+1");
+  check_refused(services, "/0/nodes/-", MDNSREG_ERR_INVALID, "/0/nodes/-");
+  check_refused(services, "/0/name/0", MDNSREG_ERR_INVALID, "/0/name/0");
+  check_refused("{\"a\":{\"b\":1},\"a\":2}", "/a/b", MDNSREG_ERR_INVALID, "/a/b");
+  check_refused("{\"a\":1,\"b\":}", "/a", MDNSREG_ERR_JSON, "column 12");
+  check_refused("[1] 2", "/0", MDNSREG_ERR_JSON, "column 5");
+  check_refused("[\"\\ud800\"]", "/0", MDNSREG_ERR_INVALID, "ud800");
   check_refused("{\"a\":}", "/a", MDNSREG_ERR_JSON, "column 6");
   check_refused("\"\xff\"", "", MDNSREG_ERR_UTF8, "byte 1 is 0xff");
 

@@ -68,6 +68,36 @@ static void looped(mr::registry& registry) {
   registry.deregister("told");
 }
 
+// A listener that makes an event for each that it is told would never let the loop go on.
+static void a_producer_as_fast_as_the_loop(mr::registry& registry) {
+  mr::watch watch = registry.watch({"busy"});
+  const int fd = watch.fd();
+  std::uint16_t port = 1;
+  registry.register_(one_node("busy", "a", port));
+  const auto busy = [&](const mr::event&) { registry.register_(one_node("busy", "a", ++port)); };
+  const auto readable = [&] {
+    pollfd waiting{fd, POLLIN, 0};
+    return poll(&waiting, 1, DEADLINE_MS) == 1;
+  };
+  for (const std::size_t max : {std::size_t(1), std::size_t(3), std::size_t(3)}) {
+    CHECK(readable());
+    const auto told = watch.dispatch(busy, max);
+    CHECK(told >= 1 && told <= max);
+  }
+  CHECK(readable() && watch.dispatch(busy) <= mr::watch::batch);
+  const auto none = watch.try_dispatch(busy, 0);
+  CHECK(!none && none.error().status() == MDNSREG_ERR_INVALID && none.error().field() == "max");
+
+  std::thread stopper([&] { watch.stop(); });
+  while (!watch.ended()) {
+    CHECK(readable());
+    watch.dispatch([](const mr::event&) {});
+  }
+  stopper.join();
+  CHECK(readable() && watch.dispatch(busy) == 0 && watch.ended());
+  registry.deregister("busy");
+}
+
 static void pushed(mr::registry& registry) {
   registry.register_(one_node("told", "a", 1));
   int live = 0;
@@ -176,6 +206,7 @@ int main() {
   mr::registry registry(on_loopback());
   pulled(registry);
   looped(registry);
+  a_producer_as_fast_as_the_loop(registry);
   pushed(registry);
   a_listener_that_throws(registry);
   a_start_that_fails_frees_the_listener_once(registry);

@@ -30,15 +30,39 @@ pub fn run(command: &mut Command) -> String {
     said.concat()
 }
 
-/// A directory with the shared library under its file name and its soname. Cargo has built it beside this test.
+/// A make with the profile and the directory that this test was built with.
+pub fn make(target: &str) -> Command {
+    let test = std::env::current_exe().expect("our own path");
+    let profile = test.ancestors().nth(2).expect("the profile's directory");
+    let mut command = Command::new("make");
+    command.args(["--no-print-directory", target]).current_dir(root());
+    command.arg(format!("PROFILE={}", profile.file_name().unwrap().to_str().unwrap()));
+    command.env("CARGO_TARGET_DIR", profile.parent().unwrap()).env("CARGO_NET_OFFLINE", "true");
+    // Of the make and the cargo that may have started this test.
+    for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "LD_LIBRARY_PATH"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// The shared library as `make` builds it.
+pub fn shared_library() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        run(&mut make("library"));
+        let test = std::env::current_exe().expect("our own path");
+        test.ancestors().nth(2).expect("the profile's directory").join("libmdns_registry.so")
+    })
+}
+
+/// A directory with a copy of the shared library under its file name and its soname.
 pub fn library(name: &str) -> &'static Path {
     static PLACED: OnceLock<PathBuf> = OnceLock::new();
     PLACED.get_or_init(|| {
         let directory = out(name).join("lib");
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).expect("a directory for the library");
-        let built = std::env::current_exe().expect("our own path").with_file_name("libmdns_registry.so");
-        fs::copy(&built, directory.join("libmdns_registry.so.0")).expect("the library was built");
+        fs::copy(shared_library(), directory.join("libmdns_registry.so.0")).expect("the library was built");
         symlink("libmdns_registry.so.0", directory.join("libmdns_registry.so")).expect("a link");
         directory
     })
