@@ -2,22 +2,40 @@
 
 CARGO ?= cargo
 CC ?= cc
-OUT = $(or $(CARGO_TARGET_DIR),target)/release
+PROFILE ?= release
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+OUT = $(TARGET)/$(PROFILE)
 LIBRARY = $(OUT)/libmdns_registry.so
+SONAME = libmdns_registry.so.$(shell sed -n 's/#define MDNSREG_ABI_VERSION //p' include/mdns_registry.h)
+AS_PROFILE = --profile $(PROFILE:debug=dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench simulate clean
+.PHONY: help build library install uninstall demo test lint bench bench-python simulate clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-build: ## the shared library and the command line tool, in target/release
+build: ## the libraries and the command line tool, in target/release
 	@tests/need.sh cargo cc
-	$(CARGO) build --release --bin mdns-registry
-# One crate type at a time: with several, cargo leaves out link-time optimization. Last, as the line above writes one
-# without it.
-	$(CARGO) rustc --release --lib --crate-type cdylib
-	ln -sf $(notdir $(LIBRARY)) $(LIBRARY).0
+	$(CARGO) build $(AS_PROFILE) --bin mdns-registry
+# One crate type at a time: with several, cargo leaves out link-time optimization.
+	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type staticlib -- --print native-static-libs=$(OUT)/native-static-libs
+	@$(MAKE) --no-print-directory library
+
+# The crate itself is an rlib only: a shared library has no hash in its name, and each package that depends on the crate
+# would write its own over this one. Rust's runtime and our threads do not survive dlclose: it stays loaded.
+library: ## the shared library alone
+	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type cdylib -- -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
+	ln -sf $(notdir $(LIBRARY)) $(OUT)/$(SONAME)
+
+# Without cargo, as often under sudo, what `make build` left is installed.
+install: $(if $(shell command -v $(CARGO)),build) ## what was built, under PREFIX (/usr/local), for pkg-config and CMake
+	packaging/install.sh $(OUT) $(abspath $(PREFIX)) $(abspath $(LIBDIR))
+
+uninstall: ## take that away again
+	packaging/install.sh uninstall $(abspath $(PREFIX)) $(abspath $(LIBDIR))
 
 demo: build ## a C program registers, the tool watches: on loopback, in under a minute
 	@tests/need.sh ip unshare mount
@@ -25,24 +43,35 @@ demo: build ## a C program registers, the tool watches: on loopback, in under a 
 		-L$(OUT) -lmdns_registry -Wl,-rpath,'$$ORIGIN'
 	@tests/lab/sandbox examples/demo.sh $(OUT)
 
-lint: ## format, clippy and documentation, every warning an error
-	@tests/need.sh cargo cc
+lint: ## format, clippy, documentation and types, every warning an error
+	@tests/need.sh cargo cc python3-venv
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --no-deps --document-private-items
+# One package at a time: together cargo would build the library with the features of both.
+	for package in mdns-registry mdns-registry-python; do \
+		$(CARGO) clippy --package $$package --all-targets -- -D warnings && \
+		RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' \
+			$(CARGO) doc --package $$package --no-deps --document-private-items || exit 1; \
+	done
+	tests/python/setup.sh
+	tests/python/lint.sh
 
 test: ## lint and all tests; installs what they need where it may
-	@tests/need.sh cargo gcc g++ clang valgrind avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
+	@tests/need.sh cargo gcc g++ clang valgrind pkg-config cmake readelf nm abidw abidiff python3-venv \
+		avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
 	@$(MAKE) --no-print-directory lint
+# What the tests in the sandbox could not fetch or build.
+	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(TARGET)/installed DESTDIR=
+	@tests/stories/run.sh prepare
 	@tests/all.sh
 
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount
 	benches/report.sh
 
-simulate: ## whole endpoints by the thousand, in virtual time
-	@tests/need.sh cargo cc ip unshare mount
-	$(CARGO) bench --profile simulate --bench segment
+bench-python: ## the same for the Python package; writes bindings/python/benches/REPORT.md
+	@tests/need.sh cargo cc ip unshare mount python3-venv
+	tests/python/setup.sh
+	tests/python/bench.sh
 
 clean: ## remove all that was built
 	$(CARGO) clean

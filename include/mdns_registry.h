@@ -705,6 +705,39 @@ mdnsreg_status mdnsreg_watch_stop(mdnsreg_watch *watch, int64_t timeout_ms);
 mdnsreg_status mdnsreg_watch_close(mdnsreg_watch *watch);
 
 /**
+ * Reads one value out of JSON, as mdnsreg_get_service and mdnsreg_event_service return it.
+ *
+ * @param json  any JSON, not NULL; copied
+ * @param pointer  where the value stands (RFC 6901), as in "/0/nodes/0/id"; "" is the whole; not NULL; copied
+ * @param out  [out, owned] of a string its text, in which U+0000 becomes U+FFFD; of anything else its JSON,
+ *        as it stands there; free it with mdnsreg_string_free
+ * @param err  [out, owned] why not; may be NULL
+ * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON |
+ *         MDNSREG_ERR_INVALID (there is no such value, or it is a string with half a surrogate pair) |
+ *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ * Threads: any.
+ * Blocks: no.
+ * Since: 0.1.0
+ */
+mdnsreg_status mdnsreg_json_get(const char *json, const char *pointer, char **out, mdnsreg_error **err);
+
+/**
+ * Writes a text as a JSON string, with its quotes: what stands in a descriptor for a name that may hold anything.
+ *
+ * @param text  the text, not NULL; copied
+ * @param out  [out, owned] the JSON; free it with mdnsreg_string_free
+ * @param err  [out, owned] why not; may be NULL
+ * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_BUSY (inside the log callback) |
+ *         MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ * Threads: any.
+ * Blocks: no.
+ * Since: 0.1.0
+ */
+mdnsreg_status mdnsreg_json_quote(const char *text,
+                                  char **out,
+                                  mdnsreg_error **err);
+
+/**
  * Hands the library's log to a function. Call it again to replace the function, which never fails for
  * having been called before; with NULL or level 0 the log is off, as it is at first.
  *

@@ -290,6 +290,12 @@ impl Error {
         Value::Object(object).to_string()
     }
 
+    pub(crate) fn not_json(argument: &'static str, error: &serde_json::Error) -> Error {
+        let said = error.to_string();
+        let problem = said.split(" at line ").next().unwrap_or_default().to_owned();
+        Error::Json { argument, problem, line: error.line(), column: error.column() }
+    }
+
     pub(crate) fn invalid(field: impl Into<String>, problem: impl Into<String>, value: impl fmt::Display) -> Error {
         Error::Invalid { field: field.into(), problem: problem.into(), value: shorten(&value.to_string()) }
     }

@@ -1,67 +1,64 @@
 //! What a watcher is told.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::model::Service;
 
-/// What became of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// A node that was not known.
-    Create,
-    /// A known node whose data differ.
-    Update,
-    /// A node that is gone.
-    Delete,
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every one, in the order of the declaration.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// The word used in events.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)* }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
 }
 
-impl Action {
-    /// `"create"`, `"update"` or `"delete"`, as go-micro says it (registry/watcher.go).
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Action::Create => "create",
-            Action::Update => "update",
-            Action::Delete => "delete",
-        }
+words! {
+    /// What became of a node, in go-micro's words (registry/watcher.go).
+    Action {
+        /// A node that was not known.
+        Create = "create",
+        /// A known node whose data differ.
+        Update = "update",
+        /// A node that is gone.
+        Delete = "delete",
     }
 }
 
-/// Why it became so. A closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// Heard of, or registered here, for the first time.
-    Announced,
-    /// Its data differ from what was known.
-    Changed,
-    /// Its owner said goodbye.
-    Goodbye,
-    /// Its lease ended in silence.
-    Expired,
-    /// Deregistered in this registry, or its lease here was not renewed.
-    Withdrawn,
-    /// Another owner has the same service and id; both are listed.
-    Duplicate,
-    /// The interface it was heard on went away.
-    LinkDown,
-    /// It no longer passes a bound or a proof.
-    Refused,
-}
-
-impl Reason {
-    /// The word used in events.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Reason::Announced => "announced",
-            Reason::Changed => "changed",
-            Reason::Goodbye => "goodbye",
-            Reason::Expired => "expired",
-            Reason::Withdrawn => "withdrawn",
-            Reason::Duplicate => "duplicate",
-            Reason::LinkDown => "link-down",
-            Reason::Refused => "refused",
-        }
+words! {
+    /// Why it became so. A closed set.
+    Reason {
+        /// Heard of, or registered here, for the first time.
+        Announced = "announced",
+        /// Its data differ from what was known.
+        Changed = "changed",
+        /// Its owner said goodbye.
+        Goodbye = "goodbye",
+        /// Its lease ended in silence.
+        Expired = "expired",
+        /// Deregistered in this registry, or its lease here was not renewed.
+        Withdrawn = "withdrawn",
+        /// Another owner has the same service and id; both are listed.
+        Duplicate = "duplicate",
+        /// The interface it was heard on went away.
+        LinkDown = "link-down",
+        /// It no longer passes a bound or a proof.
+        Refused = "refused",
     }
 }
 

@@ -17,8 +17,10 @@ pub mod fork;
 pub mod interfaces;
 pub mod limits;
 pub mod link;
+pub mod log;
 pub mod model;
 pub mod options;
+pub mod panics;
 mod pending;
 pub mod record;
 mod registry;
@@ -39,3 +41,8 @@ pub use watcher::{Next, Watcher};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The same of docs/rust.md.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/rust.md")]
+struct Page;

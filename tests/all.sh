@@ -1,15 +1,37 @@
 #!/usr/bin/env bash
-# Runs every test and sums what cargo counts. A test that is ignored counts as failed: none is left out quietly.
+# Runs every test and sums what cargo and pytest count. A test that is ignored counts as failed: none is left out quietly.
+# `make test` has built and downloaded what they need.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+passed=0 failed=0
+
+# add STATUS PASSED FAILED: what a runner counted. One that ended badly without counting a failure is one.
+add() {
+    if [ "$1" != 0 ] && [ "$3" = 0 ]; then set -- "$1" "$2" 1; fi
+    passed=$((passed + $2)) failed=$((failed + $3))
+}
 
 ended=0
 "${CARGO:-cargo}" test --no-fail-fast 2>&1 | tee "$log" || ended=$?
-read -r passed failed < <(awk '/^test result:/ { passed += $4; failed += $6 + $8 } END { print passed + 0, failed + 0 }' "$log")
-# A test program that did not live to count, or did not compile, is one failure.
-if [ "$ended" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
+read -r good bad < <(awk '/^test result:/ { good += $4; bad += $6 + $8 } END { print good + 0, bad + 0 }' "$log")
+add "$ended" "$good" "$bad"
+
+ended=0
+python=$(realpath "${CARGO_TARGET_DIR:-target}")/python/main/bin/python
+(cd bindings/python && ../../tests/lab/sandbox "$python" -m pytest -p no:cacheprovider --durations=5 --maxfail=10) 2>&1 |
+    tee "$log" || ended=$?
+# The last line, as in "== 3 failed, 104 passed, 1 skipped in 8.52s ==".
+read -r good bad < <(tail -n 1 "$log" | tr -d =, | awk '{
+    for (i = 2; i <= NF; i++) {
+        if ($i == "passed") good = $(i - 1)
+        if ($i ~ /^(failed|errors?|skipped|xfailed|xpassed|deselected)$/) bad += $(i - 1)
+    }
+    print good + 0, bad + 0
+}')
+add "$ended" "$good" "$bad"
+
 echo
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

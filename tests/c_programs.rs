@@ -2,13 +2,15 @@
 //! runs; once more under valgrind. And what the shared library exports.
 #![cfg(all(feature = "capi", target_os = "linux"))]
 
+mod programs;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+
+use programs::{root, run, WARNINGS};
 
 /// What a program is compiled as, and with.
 const COMPILERS: &[(&str, &str, &str)] = &[
@@ -24,45 +26,16 @@ const RUN: &[(&str, &str, &str)] = &[COMPILERS[0], COMPILERS[5]];
 /// What only the header is compiled as.
 const HEADER_ONLY: &[(&str, &str, &str)] = &[("gcc", "c", "c2x"), ("clang", "c", "c2x")];
 
-const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 fn out() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("c")
+    programs::out("c")
 }
 
-/// Runs a command that must succeed; says all it said if it does not.
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(output.status.success(), "{command:?}: {}\n{}{}", output.status, said[0], said[1]);
-    said.concat()
-}
-
-/// A directory with the shared library under its file name and its soname. Cargo has built it beside this test.
 fn library() -> &'static Path {
-    static PLACED: OnceLock<PathBuf> = OnceLock::new();
-    PLACED.get_or_init(|| {
-        let directory = out().join("lib");
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).expect("a directory for the library");
-        let built = std::env::current_exe().expect("our own path").with_file_name("libmdns_registry.so");
-        fs::copy(&built, directory.join("libmdns_registry.so.0")).expect("the library was built");
-        symlink("libmdns_registry.so.0", directory.join("libmdns_registry.so")).expect("a link");
-        directory
-    })
+    programs::library("c")
 }
 
-/// A command on a loopback of its own: the programs run at once and must not hear each other. Cargo sets the library
-/// path, which goes before the path in the program: what an older build left there must not be what is tested.
 fn alone(program: &OsStr) -> Command {
-    let mut command = Command::new("unshare");
-    command.env("LD_LIBRARY_PATH", library());
-    command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]).arg(program);
-    command
+    programs::alone(library(), program)
 }
 
 fn compiler((compiler, language, standard): (&str, &str, &str)) -> Command {
@@ -78,7 +51,6 @@ fn compile(name: &str) -> Vec<PathBuf> {
     let mut programs = Vec::new();
     for &way in COMPILERS {
         let program = out().join(format!("{name}-{}-{}", way.0, way.2));
-        fs::create_dir_all(out()).expect("a directory for the programs");
         let mut command = compiler(way);
         command.arg(&source).arg("-o").arg(&program);
         if RUN.contains(&way) {
@@ -135,6 +107,7 @@ programs! {
     user_data_is_freed_once_on_every_path: "user_data", 20;
     cycles_leave_no_descriptor_and_no_thread: "cycles", 24;
     a_forked_child_is_refused_and_the_parent_goes_on: "fork", 6;
+    one_value_is_read_from_json_and_one_text_written: "json";
     an_unknown_name_is_not_found_in_time: "lookup", 20_000;
     the_default_registry_counts_its_references: "default";
     leaving_main_without_closing_harms_nothing: "leave_main";
@@ -156,7 +129,6 @@ fn every_program_is_run() {
 #[test]
 fn the_header_stands_alone_and_may_come_twice() {
     let source = out().join("header_twice.c");
-    fs::create_dir_all(out()).unwrap();
     let include = "#include \"mdns_registry.h\"\n";
     fs::write(&source, format!("{include}{include}int mdnsreg_test_of_the_header;\n")).unwrap();
     for &way in COMPILERS.iter().chain(HEADER_ONLY) {

@@ -8,22 +8,43 @@ PATH=$PATH:/usr/sbin:/sbin
 
 package() {
     case $1 in
+    abidw | abidiff) echo abigail-tools ;;
     avahi-browse) echo avahi-utils ;;
+    c++) echo g++ libc6-dev ;;
     cc) echo gcc libc6-dev ;;
     dbus-daemon) echo dbus ;;
     g++ | gcc | clang) echo "$1" libc6-dev ;;
+    go) echo golang-go ;;
     ip) echo iproute2 ;;
+    javac) echo default-jdk-headless ;;
+    mcs) echo mono-mcs ;;
+    mono) echo mono-runtime ;;
+    mono-json) echo libmono-system-web-extensions4.0-cil ;;
+    mvn) echo maven ;;
     nft) echo nftables ;;
+    nm | readelf) echo binutils ;;
+    node) echo nodejs ;;
     nsenter | unshare) echo util-linux ;;
+    python3-venv) echo python3 python3-venv ;;
     valgrind) echo valgrind libc6-dbg ;;
     *) echo "$1" ;;
+    esac
+}
+
+# Some are libraries, which who loads them finds.
+present() {
+    case $1 in
+    lua-cjson) luajit -l cjson -e '' 2>/dev/null ;;
+    mono-json) [ -e /usr/lib/mono/4.5/System.Web.Extensions.dll ] ;;
+    python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
     esac
 }
 
 missing=
 packages=
 for tool in "$@"; do
-    command -v "$tool" >/dev/null && continue
+    present "$tool" && continue
     if [ "$tool" = cargo ]; then
         echo 'cargo is missing: install Rust from https://rustup.rs' >&2
         exit 1
@@ -59,7 +80,7 @@ case $packages in
     ;;
 esac
 for tool in $missing; do
-    command -v "$tool" >/dev/null || {
+    present "$tool" || {
         echo "$tool is still missing after installing$packages" >&2
         exit 1
     }

@@ -1,7 +1,9 @@
 //! No claim without a test: what the documentation shows is run, what it names exists, and what it counts agrees with
-//! the source. The Rust of README.md is run as a doctest, its C by `tests/examples.rs`.
+//! the source. The Rust of README.md is run as a doctest, its C by `tests/examples.rs`,
+//! its Python and `docs/python.md` by `bindings/python/tests`.
 
 mod lab;
+mod programs;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +13,9 @@ use std::time::Duration;
 
 use lab::Process;
 use mdns_registry::{limits, Options, Status};
+use programs::{blocks, root};
 
 const PATIENCE: Duration = Duration::from_secs(15);
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -30,13 +29,6 @@ fn documents() -> Vec<(PathBuf, String)> {
     paths.into_iter().map(|path| (path.clone(), read(path.to_str().unwrap()))).collect()
 }
 
-/// The fenced blocks of a language.
-fn blocks(document: &str, language: &str) -> Vec<String> {
-    let fenced = document.split("\n```").skip(1).step_by(2);
-    let block = |text: &str| text.split_once('\n').map(|(head, body)| (head.to_owned(), body.to_owned()));
-    fenced.filter_map(block).filter(|(head, _)| head == language).map(|(_, body)| body + "\n").collect()
-}
-
 /// What stands between `open` and the next `close`.
 fn enclosed<'a>(text: &'a str, open: &'a str, close: char) -> impl Iterator<Item = &'a str> + 'a {
     text.split(open).skip(1).filter_map(move |rest| rest.split_once(close).map(|(inside, _)| inside))
@@ -46,6 +38,8 @@ fn enclosed<'a>(text: &'a str, open: &'a str, close: char) -> impl Iterator<Item
 fn every_file_the_documentation_names_exists() {
     let tops = ["benches/", "bindings/", "docs/", "examples/", "fuzz/", "include/", "src/", "tests/"];
     for (path, text) in documents() {
+        let prose: Vec<&str> = text.split("\n```").step_by(2).collect();
+        let text = prose.join("\n");
         let links = enclosed(&text, "](", ')').filter(|link| !link.contains("://") && !link.starts_with('#'));
         let links = links.map(|link| root().join(path.parent().unwrap()).join(link.split('#').next().unwrap()));
         let named = text.split('`').skip(1).step_by(2).filter(|span| tops.iter().any(|top| span.starts_with(top)));
@@ -168,10 +162,11 @@ fn what_is_said_not_to_be_built_is_refused_and_nothing_else_is() {
 
 #[test]
 fn the_numbers_of_the_readme_stand_in_the_last_report() {
-    let (readme, report) = (read("README.md"), read("benches/REPORT.md"));
+    let readme = read("README.md");
+    let report = ["benches/REPORT.md", "bindings/python/benches/REPORT.md"].map(read).concat();
     let section = readme.split("## Numbers").nth(1).unwrap().split("\n## ").next().unwrap();
     for row in section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| benchmark")) {
-        assert!(report.contains(row), "{row:?} is not in benches/REPORT.md");
+        assert!(report.contains(row), "{row:?} is in no report");
     }
 }
 

@@ -1,19 +1,13 @@
 //! What the library says of itself, handed to one function of C's. Without it nothing is said anywhere.
 
 use std::ffi::{c_char, c_void, CStr};
-use std::fmt::{self, Write};
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-
-use tracing::field::{Field, Visit};
-use tracing::span;
-use tracing::subscriber::{Interest, Subscriber};
-use tracing::{Level, Metadata};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::callback::{self, mdnsreg_free_fn, UserData};
 use super::error::{mdnsreg_error, mdnsreg_status};
 use super::{guard, text};
 use crate::error::{Error, Result, Status};
+use crate::log;
 
 /// Is told one line of the log. It may be called on any thread, on several at once, and must call no
 /// function of this library but the accessors.
@@ -77,76 +71,28 @@ struct Target {
     user: Logged,
 }
 
-static LEVEL: AtomicI32 = AtomicI32::new(MDNSREG_LOG_OFF);
 static TARGET: RwLock<Option<Arc<Target>>> = RwLock::new(None);
 
 fn set(level: i32, callback: mdnsreg_log_fn, user: Logged) -> Result<()> {
-    if !(MDNSREG_LOG_OFF..=MDNSREG_LOG_TRACE).contains(&level) {
+    let Some(talk) = u8::try_from(level).ok().filter(|_| level <= MDNSREG_LOG_TRACE) else {
         let problem = format!("must be {MDNSREG_LOG_OFF} to {MDNSREG_LOG_TRACE}, got {level}");
         return Err(Error::Option { key: "level".into(), problem });
-    }
+    };
     let target = callback.filter(|_| level != MDNSREG_LOG_OFF).map(|call| Arc::new(Target { call, user }));
     if target.is_some() {
-        install()?;
+        log::forward(tell)?;
     }
-    LEVEL.store(if target.is_some() { level } else { MDNSREG_LOG_OFF }, Ordering::Relaxed);
+    log::limit(if target.is_some() { talk } else { 0 });
     let replaced = std::mem::replace(&mut *TARGET.write().unwrap_or_else(PoisonError::into_inner), target);
     // The lock is free again: dropping the last reference calls C.
     drop(replaced);
     Ok(())
 }
 
-fn install() -> Result<()> {
-    static INSTALLED: OnceLock<bool> = OnceLock::new();
-    if *INSTALLED.get_or_init(|| tracing::subscriber::set_global_default(Forward).is_ok()) {
-        return Ok(());
-    }
-    let why = "this program has a tracing subscriber of its own, which gets the library's events";
-    Err(Error::Unsupported { what: "mdnsreg_log_set".into(), why })
-}
-
-/// The subscriber: one for the life of the process; where its events go can change.
-struct Forward;
-
-fn level_of(level: Level) -> i32 {
-    match level {
-        Level::ERROR => MDNSREG_LOG_ERROR,
-        Level::WARN => MDNSREG_LOG_WARN,
-        Level::INFO => MDNSREG_LOG_INFO,
-        Level::DEBUG => MDNSREG_LOG_DEBUG,
-        Level::TRACE => MDNSREG_LOG_TRACE,
-    }
-}
-
-impl Subscriber for Forward {
-    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        match metadata.is_event() && metadata.target().starts_with(env!("CARGO_CRATE_NAME")) {
-            true => Interest::sometimes(),
-            false => Interest::never(),
-        }
-    }
-
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        level_of(*metadata.level()) <= LEVEL.load(Ordering::Relaxed)
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let Some(target) = TARGET.read().unwrap_or_else(PoisonError::into_inner).clone() else { return };
-        let mut line = Line::default();
-        event.record(&mut line);
-        let place = text::c_string(event.metadata().target());
-        let line = text::c_string(line.0);
-        target.tell(level_of(*event.metadata().level()), &place, &line);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
+/// Tells the present target.
+fn tell(level: u8, module: &'static str, line: String) {
+    let Some(target) = TARGET.read().unwrap_or_else(PoisonError::into_inner).clone() else { return };
+    target.tell(i32::from(level), &text::c_string(module), &text::c_string(line));
 }
 
 impl Target {
@@ -155,20 +101,5 @@ impl Target {
         // SAFETY: C passed the function for this data, which lives as long as `self`; the texts live
         // through the call.
         callback::log(|| unsafe { (self.call)(level, target.as_ptr(), message.as_ptr(), user) });
-    }
-}
-
-/// The message, then `key=value` of every other field.
-#[derive(Default)]
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let space = if self.0.is_empty() { "" } else { " " };
-        // Writing to a String does not fail; a Debug of ours that fails loses its own text.
-        let _ = match field.name() {
-            "message" => write!(self.0, "{space}{value:?}"),
-            name => write!(self.0, "{space}{name}={value:?}"),
-        };
     }
 }

@@ -16,9 +16,7 @@ pub(crate) fn parse(argument: &'static str, text: &str) -> Result<Reader<'static
         if depth(text) > limits::JSON_DEPTH {
             return too_deep(argument, depth(text));
         }
-        let said = error.to_string();
-        let problem = said.split(" at line ").next().unwrap_or_default().to_owned();
-        Error::Json { argument, problem, line: error.line(), column: error.column() }
+        Error::not_json(argument, &error)
     })?;
     match depth(text) {
         deep if deep > limits::JSON_DEPTH => Err(too_deep(argument, deep)),

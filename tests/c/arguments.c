@@ -49,6 +49,11 @@ int main(void) {
   CHECK_NULL(mdnsreg_get_service(registry, "a", NULL, &err), "out_json");
   CHECK_NULL(mdnsreg_list_services(registry, NULL, &err), "out_json");
   CHECK_NULL(mdnsreg_stats(registry, NULL, &err), "out_json");
+  CHECK_NULL(mdnsreg_json_get(NULL, "", &json, &err), "json");
+  CHECK_NULL(mdnsreg_json_get("{}", NULL, &json, &err), "pointer");
+  CHECK_NULL(mdnsreg_json_get("{}", "", NULL, &err), "out");
+  CHECK_NULL(mdnsreg_json_quote(NULL, &json, &err), "text");
+  CHECK_NULL(mdnsreg_json_quote("", NULL, &err), "out");
   CHECK_NULL(mdnsreg_watch_open(registry, NULL, NULL, &err), "out");
   CHECK_NULL(mdnsreg_watch_next(watch, 0, NULL, &err), "out");
   CHECK_NULL(mdnsreg_watch_fd(watch, NULL, &err), "out_fd");

@@ -172,7 +172,14 @@ static void ask(struct dice *dice, mdnsreg_error **err) {
   mdnsreg_registry *registry = (mdnsreg_registry *)pick(dice);
   mdnsreg_status status;
   char *json = NULL;
-  switch (roll(dice, 6)) {
+  switch (roll(dice, 8)) {
+    case 6:
+      LISTED(mdnsreg_json_get(text(dice), text(dice), &json, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8, MDNSREG_ERR_JSON,
+             MDNSREG_ERR_INVALID);
+      break;
+    case 7:
+      LISTED(mdnsreg_json_quote(text(dice), &json, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8);
+      break;
     case 0:
       LISTED(mdnsreg_options(registry, &json, err), MISUSE);
       break;
