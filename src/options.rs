@@ -366,7 +366,8 @@ mod tests {
 
     #[test]
     fn options_in_force_read_back_as_they_were_given() {
-        let text = r#"{"addrs":["lo"],"timeout_ms":250,"wire":["dns-sd"],"domain":"local","link":"mdns-sd","port":5454}"#;
+        let text =
+            r#"{"addrs":["lo"],"timeout_ms":250,"wire":["dns-sd"],"domain":"local","link":"mdns-sd","port":5454}"#;
         let options = Options::from_json(text).unwrap();
         assert_eq!(Options::from_json(&options.to_json()).unwrap(), options);
     }

@@ -10,6 +10,7 @@ use super::cache::{Cache, Heard, Source};
 use super::exchange::{Exchange, Sum, Tag, Verdict, ALL};
 use super::fetch::Fetch;
 use super::herald::service_hash;
+use super::interest::{about, wants, Interest};
 use super::lookup::Lookup;
 use super::message::{rtype, Builder, Data, Message, Record};
 use super::outbox::{Outbox, Place};
@@ -28,6 +29,8 @@ const GOODBYE_MS: u64 = 1_000;
 /// A registry that does not answer for so long is given up, milliseconds; one whose nodes near the end
 /// of their lease, later.
 pub(super) const GIVE_UP_MS: u64 = 1_000;
+/// How often registries of which nothing is held are forgotten, milliseconds.
+const SWEEP_MS: u64 = 60_000;
 /// Messages under way to us at once: as many as a socket buffer of the default size holds.
 const WINDOW: usize = 64;
 
@@ -50,30 +53,6 @@ pub struct Speaker {
     pub direct: Option<u16>,
 }
 
-/// Who wants an answer, and whether there is one.
-#[derive(Debug, Default)]
-pub(super) struct Interest {
-    /// Each with the question in its own words, see [`about`].
-    members: BTreeSet<(Owner, Question)>,
-    settled: bool,
-}
-
-impl Interest {
-    fn settle(&mut self, out: &mut Outbox) {
-        self.settled = true;
-        let asked: BTreeSet<&Question> = self.members.iter().map(|(_, asked)| asked).collect();
-        asked.into_iter().for_each(|asked| out.tell(Sighting::Settled(asked.clone())));
-    }
-}
-
-/// What is asked on the link. Names are read off the nodes, so who asks for names is told of all nodes.
-pub fn about(asked: &Question) -> Question {
-    match asked {
-        Question::Names => Question::Everything,
-        other => other.clone(),
-    }
-}
-
 /// A fetch, who is asked about what.
 pub(super) type Errand = (Tag, Place, Question);
 
@@ -91,6 +70,8 @@ pub struct Asker {
     goodbyes: BTreeMap<Key, Time>,
     querier: Querier,
     next_id: u16,
+    /// When registries of which nothing is held any more are forgotten next.
+    swept_at: Time,
     /// Why things heard were not believed.
     pub refused: BTreeMap<&'static str, u64>,
 }
@@ -226,6 +207,12 @@ impl Asker {
                     self.tell_seen(&key, net, out);
                     news = true;
                 }
+                Heard::Reverted(key) => {
+                    // Somebody else had spoken for it with a later revision, and had been believed.
+                    out.tell(Sighting::Gone { key: key.clone(), reason: Reason::Refused });
+                    self.tell_seen(&key, net, out);
+                    news = true;
+                }
                 Heard::Repeated(key) => {
                     self.goodbyes.remove(&key);
                     alive.push(key);
@@ -273,8 +260,10 @@ impl Asker {
         let Some(record) = self.cache.record(key) else { return };
         let (tag, question) = (Tag::of(&record.owner), self.question_of(&record.service.name));
         self.cache.remove(key);
-        if let Some(tag) = tag {
-            self.peers.lose(now, tag, question);
+        match tag.filter(|tag| self.peers.route(*tag).is_some()) {
+            Some(tag) => self.peers.lose(now, tag, question),
+            // A last time, so that one whose answers were lost comes back.
+            None => ZONE.instance(key).iter().for_each(|name| self.querier.ask(now, name, rtype::SRV)),
         }
     }
 
@@ -318,12 +307,23 @@ impl Asker {
         };
         let errand = (*registry, place, question.clone());
         let of_lookup = self.lookups.get(&question).is_some_and(|lookup| lookup.ids.contains(&message.id));
+        let at = self.peers.get(*registry).and_then(|peer| peer.addrs.get(&place));
+        if at.is_some_and(|at| at.ip() != from.ip()) {
+            return self.refuse("answer-from-elsewhere", out);
+        }
         match self.fetches.get(&errand) {
             Some(running) if (running.fetch.id == message.id || of_lookup) && running.fetch.addr == from => {}
-            None if of_lookup => self.fetch(now, errand.clone(), from, None, GIVE_UP_MS),
+            None if of_lookup => {
+                // Over the other address family it says the same once more.
+                let lookup = self.lookups.get_mut(&question);
+                if !lookup.is_some_and(|lookup| lookup.answered.insert((*registry, place.interface))) {
+                    return;
+                }
+                self.fetch(now, errand.clone(), from, None, GIVE_UP_MS);
+            }
             _ => return self.refuse("answer-unasked", out),
         }
-        let source = Source { now, interface: place.interface };
+        let source = Source { now, interface: place.interface, authoritative: true };
         let records: Vec<&Record> = message.answers.iter().collect();
         let heard = self.cache.take(source, &records, wants(&self.interests));
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
@@ -410,7 +410,7 @@ impl Asker {
         if believed.is_empty() {
             return;
         }
-        let source = Source { now, interface: place.interface };
+        let source = Source { now, interface: place.interface, authoritative: false };
         let heard = self.cache.take(source, &believed, wants(&self.interests));
         self.learn(&heard, place, direct.map(|port| SocketAddr::new(from.ip(), port)));
         if self.tell(now, heard, net, out) {
@@ -464,6 +464,11 @@ impl Asker {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time, net: &Net, out: &mut Outbox, rng: &mut fastrand::Rng) {
+        if now >= self.swept_at {
+            self.swept_at = Time(now.0 + SWEEP_MS);
+            let held: BTreeSet<Tag> = self.cache.owners().filter_map(|owner| Tag::of(owner)).collect();
+            self.peers.retain(|tag| held.contains(&tag));
+        }
         self.believe_goodbyes(now, out);
         while let Some((tag, place, addr, question)) = self.peers.pop_lost(now) {
             self.fetch(now, (tag, place, question), addr, None, GIVE_UP_MS / 4);
@@ -566,12 +571,6 @@ impl Asker {
             ("lost-registries", self.peers.lost() as u64),
         ]
     }
-}
-
-/// Whether nodes of a service are wanted; an empty name stands for one that is not known yet.
-fn wants(interests: &BTreeMap<Question, Interest>) -> impl Fn(&str) -> bool + '_ {
-    let everything = interests.contains_key(&Question::Everything);
-    move |name| everything || name.is_empty() || interests.contains_key(&Question::Service(Arc::from(name)))
 }
 
 /// A question with its option.

@@ -28,6 +28,8 @@ const ADDRESSES: usize = 16;
 pub enum Heard {
     /// New, or with other data or addresses than before.
     Changed(Key),
+    /// As its registry says, which is older than what somebody else had said.
+    Reverted(Key),
     /// As it was.
     Repeated(Key),
     /// It is to be gone.
@@ -56,6 +58,8 @@ struct Instance {
     heard: Time,
     /// As it is now, it has been told.
     told: bool,
+    /// It was told with a later revision that was not its registry's.
+    reverted: bool,
 }
 
 /// What is held of one registry.
@@ -84,6 +88,8 @@ pub struct Source {
     pub now: Time,
     /// The interface it came over.
     pub interface: u32,
+    /// It is the registry's own answer.
+    pub authoritative: bool,
 }
 
 impl Cache {
@@ -101,6 +107,11 @@ impl Cache {
     pub fn reach(&self, key: &str) -> impl Iterator<Item = &(u32, IpAddr)> {
         let host = self.instances.get(key).and_then(|instance| instance.host.as_ref());
         host.and_then(|host| self.hosts.get(host)).into_iter().flatten()
+    }
+
+    /// A node that runs on a host.
+    pub fn user_of(&self, host: &Name) -> Option<&Key> {
+        self.users.get(host)?.first()
     }
 
     /// Whether the instance is held, whole or not.
@@ -178,8 +189,16 @@ impl Cache {
             return false;
         }
         let Source { now, .. } = source;
-        let instance =
-            Instance { record: None, port: 0, host: None, txt: Txt::None, since: now, heard: now, told: false };
+        let instance = Instance {
+            record: None,
+            port: 0,
+            host: None,
+            txt: Txt::None,
+            since: now,
+            heard: now,
+            told: false,
+            reverted: false,
+        };
         self.instances.insert(Key::from(key), instance);
         self.partial += 1;
         true
@@ -201,7 +220,7 @@ impl Cache {
                     instance.port = *port;
                     if let Txt::Raw(raw) = &instance.txt {
                         let raw = raw.clone();
-                        self.decode(&key, &raw, heard);
+                        self.decode(source, &key, &raw, heard);
                     }
                 }
                 if moved {
@@ -218,7 +237,7 @@ impl Cache {
                     Txt::Digest(known) => *known == digest(data),
                 };
                 if !same {
-                    self.decode(&key, data, heard);
+                    self.decode(source, &key, data, heard);
                 }
                 Some(key)
             }
@@ -226,7 +245,7 @@ impl Cache {
         }
     }
 
-    fn decode(&mut self, key: &Key, data: &Arc<[u8]>, heard: &mut Vec<Heard>) {
+    fn decode(&mut self, source: Source, key: &Key, data: &Arc<[u8]>, heard: &mut Vec<Heard>) {
         let Some(instance) = self.instances.get_mut(key) else { return };
         let texts = strings(data);
         let whole = texts.iter().any(|text| text.starts_with(b"port="));
@@ -242,10 +261,12 @@ impl Cache {
                 return heard.push(Heard::Dropped(reason));
             }
         };
-        if instance.record.as_ref().is_some_and(|known| known.owner == record.owner && known.revision > record.revision)
-        {
+        let newer = |known: &Arc<record::Record>| known.owner == record.owner && known.revision > record.revision;
+        let older = instance.record.as_ref().is_some_and(newer);
+        if older && !source.authoritative {
             return heard.push(Heard::Dropped("older-revision"));
         }
+        instance.reverted |= older;
         instance.txt = if whole { Txt::Digest(digest(data)) } else { Txt::Raw(data.clone()) };
         let record = self.file(key, record);
         if let Some(instance) = self.instances.get_mut(key) {
@@ -347,6 +368,9 @@ impl Cache {
             return None;
         }
         let told = std::mem::replace(&mut instance.told, true);
+        if std::mem::take(&mut instance.reverted) {
+            return Some(Heard::Reverted(key.clone()));
+        }
         Some(if told { Heard::Repeated(key.clone()) } else { Heard::Changed(key.clone()) })
     }
 

@@ -3,22 +3,24 @@
 //! Put datagrams, commands and the time in; after each, drain [`Endpoint::poll_output`] until it gives
 //! `None`, then wait for input or for [`Endpoint::next_due`], whichever is first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use super::asker::{about, Asker, Net, Speaker};
+use super::asker::{Asker, Speaker};
 use super::exchange::Exchange;
 use super::herald::{Ground, Herald};
+use super::interest::about;
 use super::io::{Attached, Config, Datagram, Output, Via};
 use super::message::{self, Data, Message, Record};
 use super::outbox::{Outbox, Place};
 use super::publication::{Publications, IN};
 use super::responder::{Here, Replies, Responder};
 use super::serve::{Asked, Served, Server};
+use super::site::Site;
 use super::zone::ZONE;
 use crate::event::Reason;
 use crate::link::{Command, Message as Submitted, Scope};
-use crate::record::{Interface, Key, Owner, Question, Reach, Record as Node, Sighting, Time};
+use crate::record::{Key, Owner, Question, Reach, Record as Node, Sighting, Time};
 
 /// A conflict over one of our names is answered so often at most, milliseconds.
 const DEFEND_MS: u64 = 1_000;
@@ -46,103 +48,6 @@ pub struct Endpoint {
     closing: bool,
     now: Time,
     counts: BTreeMap<&'static str, u64>,
-}
-
-/// The interfaces, and who speaks where.
-struct Site {
-    port: u16,
-    ports: (u16, u16),
-    attached: Vec<Attached>,
-    members: BTreeMap<Owner, Scope>,
-    /// The registries that speak on an interface.
-    owners: BTreeMap<u32, BTreeSet<Owner>>,
-    /// Registries that have just left, and until when they still say that nothing of them is left.
-    departed: BTreeMap<Owner, Time>,
-}
-
-impl Site {
-    fn on(&self, interface: u32) -> Option<&Attached> {
-        self.attached.iter().find(|attached| attached.index == interface)
-    }
-
-    fn places_on(&self, attached: &Attached) -> Vec<Place> {
-        let ports = [(false, self.ports.0), (true, self.ports.1)];
-        let there =
-            |(v6, port): &(bool, u16)| *port != 0 && attached.interface.addrs.iter().any(|ip| ip.is_ipv6() == *v6);
-        ports.iter().filter(|f| there(f)).map(|(v6, _)| Place { interface: attached.index, v6: *v6 }).collect()
-    }
-
-    fn net(&self) -> Net {
-        let spoken =
-            self.attached.iter().filter(|attached| self.owners.get(&attached.index).is_some_and(|o| !o.is_empty()));
-        let spoken: Vec<&Attached> = spoken.collect();
-        Net {
-            places: spoken.iter().flat_map(|attached| self.places_on(attached)).collect(),
-            names: spoken.iter().map(|attached| (attached.index, attached.interface.name.clone())).collect(),
-        }
-    }
-
-    fn settle_owners(&mut self) {
-        let interfaces: Vec<Interface> = self.attached.iter().map(|attached| attached.interface.clone()).collect();
-        self.owners.clear();
-        for (owner, scope) in &self.members {
-            let names: BTreeSet<_> = scope.select(&interfaces).into_iter().map(|i| i.name.clone()).collect();
-            for attached in self.attached.iter().filter(|attached| names.contains(&attached.interface.name)) {
-                self.owners.entry(attached.index).or_default().insert(owner.clone());
-            }
-        }
-    }
-
-    /// Whether it is our own socket whose multicast comes back.
-    fn is_own(&self, from: SocketAddr) -> bool {
-        let port = if from.is_ipv6() { self.ports.1 } else { self.ports.0 };
-        from.port() == port && self.attached.iter().any(|attached| attached.interface.addrs.contains(&from.ip()))
-    }
-
-    /// Whether a sender is on the link of the interface (RFC 6762 §11).
-    fn is_on_link(&self, interface: u32, from: IpAddr) -> bool {
-        let Some(attached) = self.on(interface) else { return false };
-        if let IpAddr::V6(v6) = from {
-            if v6.is_unicast_link_local() {
-                return true;
-            }
-        }
-        attached.nets.iter().any(|(net, prefix)| in_net(*net, *prefix, from))
-    }
-}
-
-fn in_net(net: IpAddr, prefix: u8, ip: IpAddr) -> bool {
-    match (net, ip) {
-        (IpAddr::V4(net), IpAddr::V4(ip)) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
-            net.to_bits() & mask == ip.to_bits() & mask
-        }
-        (IpAddr::V6(net), IpAddr::V6(ip)) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
-            net.to_bits() & mask == ip.to_bits() & mask
-        }
-        _ => false,
-    }
-}
-
-impl Ground for Site {
-    fn places(&self, owner: &str) -> Vec<Place> {
-        let speaks =
-            |attached: &&Attached| self.owners.get(&attached.index).is_some_and(|owners| owners.contains(owner));
-        self.attached.iter().filter(speaks).flat_map(|attached| self.places_on(attached)).collect()
-    }
-
-    fn addrs(&self, place: Place) -> &[IpAddr] {
-        self.on(place.interface).map_or(&[], |attached| &attached.interface.addrs)
-    }
-
-    fn direct_port(&self, place: Place) -> u16 {
-        if place.v6 {
-            self.ports.1
-        } else {
-            self.ports.0
-        }
-    }
 }
 
 impl Endpoint {
@@ -387,6 +292,7 @@ impl Endpoint {
     fn foreign<'a>(&self, message: &'a Message) -> Vec<&'a Record> {
         let ours = |record: &Record| match &record.data {
             Data::Ptr(instance) => self.known.named(instance).is_some(),
+            Data::A(_) | Data::Aaaa(_) => self.known.host(&record.name).is_some(),
             _ => match ZONE.alive_of(&record.name) {
                 Some((owner, _)) => self.site.members.contains_key(owner) || self.site.departed.contains_key(owner),
                 None => self.known.named(&record.name).is_some(),
@@ -409,6 +315,16 @@ impl Endpoint {
                 Data::Ptr(_) => None,
                 _ => ZONE.key(&record.name),
             };
+            if let (Some(host), None) = (self.known.host(&record.name), key) {
+                let addrs = self.site.attached.iter().flat_map(|attached| attached.interface.addrs.iter().copied());
+                let addrs: Vec<IpAddr> = addrs.collect();
+                let own = self.known.addresses(&record.name, &addrs);
+                let address = matches!(record.data, Data::A(_) | Data::Aaaa(_));
+                if address && (record.ttl == 0 || !own.iter().any(|own| own.data == record.data)) {
+                    attacked.extend(self.keys_of(&host.owner).into_iter().next());
+                }
+                continue;
+            }
             let Some(node) = key.and_then(|key| self.known.get(key)) else { continue };
             let own = node.records(super::publication::part::ALL);
             let ours = |own: &Record| own.name == record.name && own.data == record.data;

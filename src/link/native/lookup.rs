@@ -22,6 +22,8 @@ pub struct Lookup {
     pub ids: Vec<u16>,
     /// Registries that have answered.
     pub heard: BTreeSet<Tag>,
+    /// The same, by interface.
+    pub answered: BTreeSet<(Tag, u32)>,
     since: Time,
     /// When something new came last; `None` = nothing yet.
     news: Option<Time>,
@@ -31,7 +33,14 @@ pub struct Lookup {
 impl Lookup {
     /// Begins now. `own`: this process has an answer itself.
     pub fn new(now: Time, own: bool) -> Lookup {
-        Lookup { ids: Vec::new(), heard: BTreeSet::new(), since: now, news: own.then_some(now), settled: false }
+        Lookup {
+            ids: Vec::new(),
+            heard: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            since: now,
+            news: own.then_some(now),
+            settled: false,
+        }
     }
 
     /// Something new has come.

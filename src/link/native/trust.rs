@@ -31,8 +31,11 @@ impl Asker {
         if let Some(at) = at.filter(|at| at.ip() != direct.ip()) {
             return self.doubt_address(now, tag, place, (at, direct), owner);
         }
-        if known.and_then(|peer| peer.sequences.get(&lease)).is_some_and(|sequence| *sequence > alive.sequence) {
-            return self.refuse("alive-replayed", out);
+        match known.and_then(|peer| peer.sequences.get(&lease)) {
+            Some(sequence) if *sequence > alive.sequence => return self.refuse("alive-replayed", out),
+            // Over the other address family, or another interface.
+            Some(sequence) if *sequence == alive.sequence && at.is_some() => return,
+            _ => {}
         }
         let (mut live, mut wanted): (Vec<Key>, Vec<_>) = (Vec::new(), Vec::new());
         for (question, said) in self.questions_for(owner, alive) {
@@ -107,6 +110,7 @@ impl Asker {
     pub(super) fn comes_from_its_owner(&mut self, now: Time, from: SocketAddr, place: Place, record: &Record) -> bool {
         let key = match &record.data {
             Data::Ptr(instance) => ZONE.key(instance),
+            Data::A(_) | Data::Aaaa(_) => self.cache.user_of(&record.name).map(|key| &**key),
             _ => ZONE.key(&record.name),
         };
         let Some(known) = key.and_then(|key| self.cache.record(key)) else { return true };

@@ -1,0 +1,39 @@
+//! What the registries of this process want to know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::outbox::Outbox;
+use crate::record::{Owner, Question, Sighting};
+
+/// Who wants an answer, and whether there is one.
+#[derive(Debug, Default)]
+pub struct Interest {
+    /// Each with the question in its own words, see [`about`].
+    pub members: BTreeSet<(Owner, Question)>,
+    /// Whether it was answered.
+    pub settled: bool,
+}
+
+impl Interest {
+    /// There is an answer: tells who asked.
+    pub fn settle(&mut self, out: &mut Outbox) {
+        self.settled = true;
+        let asked: BTreeSet<&Question> = self.members.iter().map(|(_, asked)| asked).collect();
+        asked.into_iter().for_each(|asked| out.tell(Sighting::Settled(asked.clone())));
+    }
+}
+
+/// What is asked on the link. Names are read off the nodes, so who asks for names is told of all nodes.
+pub fn about(asked: &Question) -> Question {
+    match asked {
+        Question::Names => Question::Everything,
+        other => other.clone(),
+    }
+}
+
+/// Whether nodes of a service are wanted; an empty name stands for one that is not known yet.
+pub fn wants(interests: &BTreeMap<Question, Interest>) -> impl Fn(&str) -> bool + '_ {
+    let everything = interests.contains_key(&Question::Everything);
+    move |name| everything || name.is_empty() || interests.contains_key(&Question::Service(Arc::from(name)))
+}

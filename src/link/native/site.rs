@@ -1,0 +1,115 @@
+//! Where this process speaks: the interfaces, and the registries on each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use super::asker::Net;
+use super::herald::Ground;
+use super::io::Attached;
+use super::outbox::Place;
+use crate::link::Scope;
+use crate::record::{Interface, Owner, Time};
+
+/// The interfaces, and who speaks where.
+pub struct Site {
+    /// The multicast DNS port.
+    pub port: u16,
+    /// Our own ports, IPv4 and IPv6; 0 where there is none.
+    pub ports: (u16, u16),
+    /// Every interface that is up.
+    pub attached: Vec<Attached>,
+    /// The registries and where each speaks.
+    pub members: BTreeMap<Owner, Scope>,
+    /// The registries that speak on an interface.
+    pub owners: BTreeMap<u32, BTreeSet<Owner>>,
+    /// Registries that have just left, and until when they still say that nothing of them is left.
+    pub departed: BTreeMap<Owner, Time>,
+}
+
+impl Site {
+    /// The interface of this index.
+    pub fn on(&self, interface: u32) -> Option<&Attached> {
+        self.attached.iter().find(|attached| attached.index == interface)
+    }
+
+    fn places_on(&self, attached: &Attached) -> Vec<Place> {
+        let ports = [(false, self.ports.0), (true, self.ports.1)];
+        let there =
+            |(v6, port): &(bool, u16)| *port != 0 && attached.interface.addrs.iter().any(|ip| ip.is_ipv6() == *v6);
+        ports.iter().filter(|f| there(f)).map(|(v6, _)| Place { interface: attached.index, v6: *v6 }).collect()
+    }
+
+    /// Where anybody speaks.
+    pub fn net(&self) -> Net {
+        let spoken =
+            self.attached.iter().filter(|attached| self.owners.get(&attached.index).is_some_and(|o| !o.is_empty()));
+        let spoken: Vec<&Attached> = spoken.collect();
+        Net {
+            places: spoken.iter().flat_map(|attached| self.places_on(attached)).collect(),
+            names: spoken.iter().map(|attached| (attached.index, attached.interface.name.clone())).collect(),
+        }
+    }
+
+    /// Works out anew who speaks on which interface.
+    pub fn settle_owners(&mut self) {
+        let interfaces: Vec<Interface> = self.attached.iter().map(|attached| attached.interface.clone()).collect();
+        self.owners.clear();
+        for (owner, scope) in &self.members {
+            let names: BTreeSet<_> = scope.select(&interfaces).into_iter().map(|i| i.name.clone()).collect();
+            for attached in self.attached.iter().filter(|attached| names.contains(&attached.interface.name)) {
+                self.owners.entry(attached.index).or_default().insert(owner.clone());
+            }
+        }
+    }
+
+    /// Whether it is our own socket whose multicast comes back.
+    pub fn is_own(&self, from: SocketAddr) -> bool {
+        let port = if from.is_ipv6() { self.ports.1 } else { self.ports.0 };
+        from.port() == port && self.attached.iter().any(|attached| attached.interface.addrs.contains(&from.ip()))
+    }
+
+    /// Whether a sender is on the link of the interface (RFC 6762 §11).
+    pub fn is_on_link(&self, interface: u32, from: IpAddr) -> bool {
+        let Some(attached) = self.on(interface) else { return false };
+        if let IpAddr::V6(v6) = from {
+            if v6.is_unicast_link_local() {
+                return true;
+            }
+        }
+        attached.nets.iter().any(|(net, prefix)| in_net(*net, *prefix, from))
+    }
+}
+
+fn in_net(net: IpAddr, prefix: u8, ip: IpAddr) -> bool {
+    match (net, ip) {
+        (IpAddr::V4(net), IpAddr::V4(ip)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+            net.to_bits() & mask == ip.to_bits() & mask
+        }
+        (IpAddr::V6(net), IpAddr::V6(ip)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+            net.to_bits() & mask == ip.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+impl Ground for Site {
+    fn places(&self, owner: &str) -> Vec<Place> {
+        let speaks =
+            |attached: &&Attached| self.owners.get(&attached.index).is_some_and(|owners| owners.contains(owner));
+        self.attached.iter().filter(speaks).flat_map(|attached| self.places_on(attached)).collect()
+    }
+
+    fn addrs(&self, place: Place) -> &[IpAddr] {
+        self.on(place.interface).map_or(&[], |attached| &attached.interface.addrs)
+    }
+
+    fn direct_port(&self, place: Place) -> u16 {
+        if place.v6 {
+            self.ports.1
+        } else {
+            self.ports.0
+        }
+    }
+}

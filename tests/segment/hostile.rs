@@ -1,0 +1,218 @@
+//! What a stranger on the link, or off it, says of nodes that are not its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use mdns_registry::event::Action;
+use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
+use mdns_registry::link::native::name::Name;
+use mdns_registry::record::Key;
+
+use super::net::{service, Net, Weather};
+
+const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 99, 99);
+
+fn instance(key: &Key) -> Name {
+    Name::from_labels([key.as_bytes(), b"_mdns-registry", b"_tcp", b"local"]).unwrap()
+}
+
+fn service_type() -> Name {
+    Name::from_dotted("_mdns-registry._tcp.local.").unwrap()
+}
+
+fn response(records: &[Record]) -> Vec<u8> {
+    let mut message = Builder::response(0, 1_452);
+    records.iter().for_each(|record| assert!(message.answer(record)));
+    message.finish()
+}
+
+fn record(name: Name, ttl: u32, data: Data) -> Record {
+    let flush = !matches!(data, Data::Ptr(_));
+    Record { name, class: 1, flush, ttl, data }
+}
+
+/// TXT data of a node as its registry would say it, but with another address and revision.
+fn takeover(net: &Net, host: usize, key: &Key, revision: u64) -> Vec<Record> {
+    let texts = [
+        "txtvers=1".to_owned(),
+        "id=greeter-0".into(),
+        "service=greeter".into(),
+        "version=1.0.0".into(),
+        "lease=120".into(),
+        format!("owner={}", net.hosts[host].owner),
+        format!("seq={revision}"),
+        "port=666".into(),
+        "a=10.6.6.6".into(),
+    ];
+    let data: Vec<u8> = texts.iter().flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect();
+    let target = Name::from_dotted("evil.local.").unwrap();
+    vec![
+        record(service_type(), 120, Data::Ptr(instance(key))),
+        record(instance(key), 120, Data::Srv { port: 666, target: target.clone() }),
+        record(instance(key), 120, Data::Txt(data.into())),
+        record(target, 120, Data::A(Ipv4Addr::new(10, 6, 6, 6))),
+    ]
+}
+
+/// A host that publishes one node, and one that watches it.
+fn pair() -> (Net, usize, usize, Key) {
+    let mut net = Net::new(9, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    net.watch(two, None);
+    net.register(one, &service("greeter", 0..1), 120);
+    net.run(5_000);
+    assert_eq!(net.found(two, "greeter"), 1);
+    let owner = net.hosts[one].owner.clone();
+    let key = net.hosts[one].engine.keys_of(&owner)[0].clone();
+    (net, one, two, key)
+}
+
+fn port(net: &Net, host: usize) -> Vec<u16> {
+    net.hosts[host].engine.services("greeter").iter().flat_map(|s| &s.nodes).map(|node| node.port).collect()
+}
+
+#[test]
+fn a_goodbye_for_a_live_node_is_not_believed_whoever_seems_to_say_it() {
+    for from in [STRANGER, Ipv4Addr::new(10, 0, 0, 1)] {
+        let (mut net, _, two, key) = pair();
+        let watch = net.watch(two, Some("greeter"));
+        net.run(100);
+        net.events(two, watch);
+        let goodbyes = response(&[
+            record(service_type(), 0, Data::Ptr(instance(&key))),
+            record(instance(&key), 0, Data::Txt(vec![0].into())),
+        ]);
+        net.inject(SocketAddr::from((from, 5_353)), None, goodbyes);
+        net.run(10_000);
+        assert_eq!((net.events(two, watch), port(&net, two)), (vec![], vec![8_000]), "{from}");
+    }
+}
+
+#[test]
+fn who_takes_a_node_over_is_not_believed_or_for_less_than_a_second() {
+    for (from, revision) in [(STRANGER, 1), (STRANGER, 99), (Ipv4Addr::new(10, 0, 0, 1), 99)] {
+        let (mut net, one, two, key) = pair();
+        let forged = response(&takeover(&net, one, &key, revision));
+        net.inject(SocketAddr::from((from, 5_353)), None, forged);
+        net.run(1_000);
+        assert_eq!(port(&net, two), [8_000], "{from} with revision {revision}");
+    }
+}
+
+#[test]
+fn a_forged_address_of_a_host_is_not_believed() {
+    let (mut net, one, two, _) = pair();
+    let owner = net.hosts[one].owner.clone();
+    let host = Name::from_dotted(&format!("{}.local.", mdns_registry::wire::dnssd::host_label(&owner, ""))).unwrap();
+    let forged = response(&[record(host, 120, Data::A(Ipv4Addr::new(10, 6, 6, 6)))]);
+    net.inject(SocketAddr::from((STRANGER, 5_353)), None, forged);
+    net.run(1_000);
+    let nodes = net.hosts[two].engine.services("greeter")[0].nodes.clone();
+    assert_eq!(nodes[0].address, "10.0.0.1");
+}
+
+#[test]
+fn what_comes_from_off_the_link_or_another_port_or_is_no_plain_answer_changes_nothing() {
+    let (mut net, one, two, key) = pair();
+    let forged = takeover(&net, one, &key, 99);
+    let plain = response(&forged);
+    let (mut rcode, mut opcode) = (plain.clone(), plain.clone());
+    rcode[3] |= 3;
+    opcode[2] |= 5 << 3;
+    let class = response(&forged.iter().map(|r| Record { class: 3, ..r.clone() }).collect::<Vec<_>>());
+    let own = Ipv4Addr::new(10, 0, 0, 1);
+    for (from, bytes) in [
+        (SocketAddr::from(([198, 51, 100, 9], 5_353)), plain.clone()),
+        (SocketAddr::from((own, 40_404)), plain.clone()),
+        (SocketAddr::from((own, 5_353)), rcode),
+        (SocketAddr::from((own, 5_353)), opcode),
+        (SocketAddr::from((own, 5_353)), class),
+    ] {
+        // Only to the watcher: the owner is not to mend it.
+        net.inject(from, Some(two), bytes);
+        net.run(10);
+        assert_eq!(port(&net, two), [8_000], "{from}");
+    }
+    let counted = net.hosts[two].endpoint.counters();
+    for what in ["off-link", "response-from-other-port", "opcode-or-rcode"] {
+        assert!(counted.iter().any(|(name, count)| *name == what && *count > 0), "{what}: {counted:?}");
+    }
+}
+
+#[test]
+fn three_hundred_copies_of_a_question_cost_what_one_costs() {
+    let (mut net, _, _, _) = pair();
+    net.run(3_000);
+    let mut message = Builder::query(0, 9_000);
+    let question = Question { name: service_type(), rtype: rtype::PTR, class: 1, unicast: false };
+    (0..60).for_each(|_| assert!(message.question(&question)));
+    let bytes = message.finish();
+    net.sent.clear();
+    for _ in 0..5 {
+        net.inject(SocketAddr::from((STRANGER, 5_353)), Some(0), bytes.clone());
+    }
+    net.run(500);
+    assert_eq!(net.sent.get("multicast").copied().unwrap_or(0), 1, "{:?}", net.sent);
+}
+
+#[test]
+fn a_flood_of_one_shot_questions_is_answered_fifty_times_a_second() {
+    let (mut net, _, _, _) = pair();
+    net.run(3_000);
+    let mut message = Builder::query(7, 1_452);
+    message.question(&Question { name: service_type(), rtype: rtype::PTR, class: 1, unicast: false });
+    let bytes = message.finish();
+    net.sent.clear();
+    for i in 0..20_000_u32 {
+        let from = SocketAddr::from((Ipv4Addr::from_bits(0x0a00_6300 + i % 200), 30_000));
+        net.inject(from, Some(0), bytes.clone());
+        net.run(u64::from(i % 10 == 0));
+    }
+    let answers = net.sent.get("unicast").copied().unwrap_or(0);
+    assert!((50..=140).contains(&answers), "{answers} answers in 2 s");
+}
+
+#[test]
+fn strangers_by_the_hundred_thousand_are_bounded() {
+    let (mut net, _, two, _) = pair();
+    for i in 0..40_000_u32 {
+        let name = Name::from_labels([format!("x{i}").as_bytes(), b"_mdns-registry", b"_tcp", b"local"]).unwrap();
+        let host = Name::from_dotted("h.local.").unwrap();
+        let txt: Vec<u8> = [&[15_u8][..], b"service=printer"].concat();
+        let records = [
+            record(service_type(), 4_500, Data::Ptr(name.clone())),
+            record(name.clone(), 4_500, Data::Srv { port: 80, target: host.clone() }),
+            record(name, 4_500, Data::Txt(txt.into())),
+            record(host, 4_500, Data::A(STRANGER)),
+        ];
+        net.inject(SocketAddr::from((STRANGER, 5_353)), Some(two), response(&records));
+        net.run(u64::from(i % 50 == 0));
+    }
+    let counts = net.hosts[two].engine.counts();
+    assert!(counts.nodes <= mdns_registry::limits::VIEW_NODES, "{}", counts.nodes);
+    assert_eq!(port(&net, two), [8_000]);
+    assert!(net.hosts[two].dropped.contains_key("cache-full"), "{:?}", net.hosts[two].dropped);
+}
+
+#[test]
+fn a_watcher_sees_each_change_once_through_duplicates_and_disorder() {
+    let mut net = Net::new(11, Weather { loss: 0.1, duplicates: 0.3, delay: 40 });
+    let (one, two) = (net.host(), net.host());
+    let watch = net.watch(two, None);
+    net.run(500);
+    let mut last: std::collections::BTreeMap<String, Action> = std::collections::BTreeMap::new();
+    for round in 0..50 {
+        net.register(one, &service("greeter", round % 5..round % 5 + 6), 120);
+        net.run(300);
+        for (action, id, _) in net.events(two, watch) {
+            let before = last.insert(id.clone(), action);
+            let alternates = match action {
+                Action::Create => before.is_none_or(|before| before == Action::Delete),
+                _ => before.is_some_and(|before| before != Action::Delete),
+            };
+            assert!(alternates, "{id}: {before:?} then {action:?}");
+        }
+    }
+    net.weather = Weather::FAIR;
+    net.run(12_000);
+    assert_eq!(net.found(two, "greeter"), net.found(one, "greeter"));
+}
