@@ -1,0 +1,101 @@
+//! What a row of the table comes from: samples, goals, and why there is none.
+
+use std::collections::BTreeMap;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use serde::{Deserialize, Serialize};
+
+use crate::contender::Contender;
+
+/// A number out of samples, and what it may be at most.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Goal {
+    Median(f64),
+    P99(f64),
+    Max(f64),
+    /// The median is at most that of mdns-sd in the same run.
+    AsFastAsMdnsSd,
+}
+
+/// One line of the table.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line {
+    pub work: String,
+    /// Of the samples.
+    pub unit: String,
+    pub goals: Vec<Goal>,
+    /// By the contender's name.
+    pub cells: BTreeMap<String, Cell>,
+}
+
+/// What one contender made of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Cell {
+    pub samples: Vec<f64>,
+    /// Runs that did not come to the whole result.
+    pub short: usize,
+    /// What else is to be said.
+    pub note: String,
+    /// Why there are no samples.
+    pub reason: Option<String>,
+}
+
+impl Cell {
+    pub fn of(samples: Vec<f64>) -> Cell {
+        Cell { samples, ..Cell::default() }
+    }
+
+    pub fn noted(self, note: impl Into<String>) -> Cell {
+        Cell { note: note.into(), ..self }
+    }
+
+    pub fn without(reason: impl Into<String>) -> Cell {
+        Cell { reason: Some(reason.into()), ..Cell::default() }
+    }
+
+    pub fn runs(&self) -> usize {
+        self.samples.len() + self.short
+    }
+
+    /// The sample below or at which so many per cent are; `None` where there is none.
+    pub fn percentile(&self, percent: f64) -> Option<f64> {
+        let mut sorted = self.samples.clone();
+        sorted.sort_by(f64::total_cmp);
+        let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+        sorted.get(rank.max(1) - 1).copied()
+    }
+
+    pub fn median(&self) -> Option<f64> {
+        self.percentile(50.0)
+    }
+}
+
+impl Line {
+    pub fn new(work: impl Into<String>, unit: &str, goals: &[Goal]) -> Line {
+        Line { work: work.into(), unit: unit.into(), goals: goals.to_vec(), cells: BTreeMap::new() }
+    }
+
+    pub fn cell(&self, who: Contender) -> Cell {
+        self.cells.get(who.name()).cloned().unwrap_or_default()
+    }
+
+    /// Measures one contender after the other.
+    pub fn compare(mut self, mut measure: impl FnMut(Contender) -> Result<Cell, String>) -> Line {
+        for who in Contender::ALL {
+            self.cells.insert(who.name().into(), attempt(who, || measure(who)).unwrap_or_else(Cell::without));
+        }
+        self
+    }
+}
+
+/// Gives what a measurement gives, or why there is none: who is absent, what it cannot do, what went wrong.
+pub fn attempt<T>(who: Contender, measure: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    if let Some(reason) = who.absent() {
+        return Err(reason);
+    }
+    eprintln!("  {}", who.name());
+    catch_unwind(AssertUnwindSafe(measure)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(format!("failed: {}", said.unwrap_or("for no reason given").lines().next().unwrap_or_default()))
+    })
+}
