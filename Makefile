@@ -6,10 +6,10 @@ OUT = $(or $(CARGO_TARGET_DIR),target)/release
 LIBRARY = $(OUT)/libmdns_registry.so
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench clean
+.PHONY: help build demo test lint bench bench-network clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## the shared library and the command line tool, in target/release
 	@tests/need.sh cargo cc
@@ -39,6 +39,9 @@ test: ## lint and all tests; installs what they need where it may
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount
 	benches/report.sh
+
+bench-network: ## this library beside its peers, in half an hour; writes benches/NETWORK.md
+	benches/network.sh
 
 clean: ## remove all that was built
 	$(CARGO) clean

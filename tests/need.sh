@@ -12,6 +12,7 @@ package() {
     cc) echo gcc libc6-dev ;;
     dbus-daemon) echo dbus ;;
     g++ | gcc | clang) echo "$1" libc6-dev ;;
+    go) echo golang-go ;;
     ip) echo iproute2 ;;
     nft) echo nftables ;;
     nsenter | unshare) echo util-linux ;;
@@ -20,10 +21,18 @@ package() {
     esac
 }
 
+# Some are no programs, found by who loads them.
+there() {
+    case $1 in
+    python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
 missing=
 packages=
 for tool in "$@"; do
-    command -v "$tool" >/dev/null && continue
+    there "$tool" && continue
     if [ "$tool" = cargo ]; then
         echo 'cargo is missing: install Rust from https://rustup.rs' >&2
         exit 1
@@ -59,7 +68,7 @@ case $packages in
     ;;
 esac
 for tool in $missing; do
-    command -v "$tool" >/dev/null || {
+    there "$tool" || {
         echo "$tool is still missing after installing$packages" >&2
         exit 1
     }

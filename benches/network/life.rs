@@ -30,7 +30,7 @@ pub fn event() -> Vec<Line> {
         let rounds = match who {
             Contender::Avahi => 20,
             Contender::GoMicro => 50,
-            _ => 200,
+            _ => 100,
         };
         let mut cell = Cell::default();
         for round in 0..rounds {
@@ -226,7 +226,7 @@ fn steady_cells(who: Contender, watched: Duration, turn: &Mutex<()>) -> [Cell; 3
     let (seen, deletes) = (before["visible"].as_u64().expect("a count"), after["deletes"].as_u64().expect("a count"));
     let of = if seen == TEN_THOUSAND as u64 { String::new() } else { format!("with {seen} of {TEN_THOUSAND} nodes; ") };
     let wrong = usize::from(seen < TEN_THOUSAND as u64 || deletes > 0);
-    let cell = |sample, short, note| Cell { samples: vec![sample], short, note, reason: None };
+    let cell = |sample, short, note| Cell { samples: vec![sample], short, note, ..Cell::default() };
     let few = usize::from(!of.is_empty());
     [
         cell(resident_mb(watcher.pid()), few, of.clone()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,8 @@ pub struct Cell {
     pub samples: Vec<f64>,
     /// Runs that did not come to the whole result.
     pub short: usize,
+    /// Runs that came to it, but not by the first call.
+    pub late: usize,
     /// What else is to be said.
     pub note: String,
     /// Why there are no samples.
@@ -93,9 +96,11 @@ pub fn attempt<T>(who: Contender, measure: impl FnOnce() -> Result<T, String>) -
     if let Some(reason) = who.absent() {
         return Err(reason);
     }
-    eprintln!("  {}", who.name());
-    catch_unwind(AssertUnwindSafe(measure)).unwrap_or_else(|panic| {
+    let began = Instant::now();
+    let result = catch_unwind(AssertUnwindSafe(measure)).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         Err(format!("failed: {}", said.unwrap_or("for no reason given").lines().next().unwrap_or_default()))
-    })
+    });
+    eprintln!("  {}: {:.1} s", who.name(), began.elapsed().as_secs_f64());
+    result
 }
