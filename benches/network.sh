@@ -2,7 +2,7 @@
 # network.sh [--long] [--row NAME]...
 #
 # Compares this library with mdns-sd, python-zeroconf, Avahi and go-micro on hosts of the lab, and writes
-# benches/NETWORK.md. Results are kept by row in target/network-bench/results: a row that was measured at this state of
+# benches/NETWORK.md, and the short of it between two marks in README.md. Results are kept by row in target/network-bench/results: a row that was measured at this state of
 # the sources is not measured again, so an interrupted run goes on where it was. --row measures that row in any case, and
 # only such. --long watches the steady state for 10 minutes instead of one.
 set -eu -o pipefail
@@ -82,4 +82,12 @@ done
 
 Not measured: ${missing[*]}."
 "$bench" table "$head" "${files[@]}" >benches/NETWORK.md
+summary=$("$bench" summary "${files[@]}")
+if [ -n "$summary" ]; then
+    awk -v summary="$summary" '
+        /^<!-- benches\/network.sh -->$/ { print; print summary; skipping = 1; next }
+        /^<!-- end -->$/ { skipping = 0 }
+        !skipping' README.md >README.md.new
+    mv README.md.new README.md
+fi
 cat benches/NETWORK.md

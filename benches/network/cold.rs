@@ -43,10 +43,10 @@ fn patience(who: Contender, field: Field) -> Result<Patience, String> {
         (Contender::Avahi, 1_000) => (1, seconds(40)),
         (_, 1_000) if field.loss > 0 => (2, seconds(40)),
         (Contender::GoMicro, 10_000) => {
-            return Err("registering 1,000 nodes takes it half a minute, growing with the square, and 290 MB".into());
+            return Err("see how long it registers 1,000; that grows with the square of the nodes".into());
         }
         (Contender::Avahi, 10_000) => {
-            return Err("1,000 nodes take it more than 10 s, growing with the square".into());
+            return Err("see how long it takes for 1,000; that grows with the square of the nodes".into());
         }
         (_, 10_000) => (1, seconds(30)),
         (_, _) => (5, seconds(20)),
@@ -104,9 +104,8 @@ fn measure(who: Contender, field: Field) -> Result<Cell, String> {
     let lab = Lab::new("cold");
     let looks = lab.host("looks");
     let hosts: Vec<Host> = (0..field.hosts).map(|number| lab.host(&format!("h{number}"))).collect();
-    let publish = |(number, host)| {
-        Station::publish(who, host, number * field.nodes_each, field.nodes_each, 0, field.buffers).0
-    };
+    let publish =
+        |(number, host)| Station::publish(who, host, number * field.nodes_each, field.nodes_each, 0, field.buffers).0;
     let publishers: Vec<Station<'_>> = hosts.iter().enumerate().map(publish).collect();
     hosts.iter().for_each(settle);
     looks.loss_to(field.loss);

@@ -184,7 +184,8 @@ fn warm(options: &str, count: usize, rounds: usize) {
             // SAFETY: as above.
             unsafe { mdnsreg_string_free(text) };
             let services: Value = serde_json::from_str(&json).expect("JSON");
-            found = services.as_array().expect("a list").iter().map(|s| s["nodes"].as_array().map_or(0, Vec::len)).sum();
+            found =
+                services.as_array().expect("a list").iter().map(|s| s["nodes"].as_array().map_or(0, Vec::len)).sum();
         }
         std::thread::sleep(PAUSE);
     }

@@ -1,22 +1,16 @@
 //! Registering, watching, and the end of a network or a process.
 
-use std::fs;
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
-
-use nix::unistd::{sysconf, SysconfVar};
 
 use crate::cold::settle;
 use crate::contender::{Buffers, Contender, Station};
 use crate::lab::Lab;
 use crate::library::now;
-use crate::line::{attempt, Cell, Goal, Line};
+use crate::line::{side_by_side, Cell, Goal, Line};
 
-const TEN_THOUSAND: usize = 10_000;
-
-fn since_ms(from: u64, to: u64) -> f64 {
-    to.saturating_sub(from) as f64 / 1e6
+fn seconds(from: u64, to: u64) -> f64 {
+    to.saturating_sub(from) as f64 / 1e9
 }
 
 /// From the call of register on one host to the event on another.
@@ -43,7 +37,7 @@ pub fn event() -> Vec<Line> {
                     break event["at"].as_u64().expect("a time");
                 }
             };
-            cell.samples.push(since_ms(said, told));
+            cell.samples.push(seconds(said, told) * 1e3);
         }
         Ok(cell)
     })]
@@ -67,7 +61,7 @@ pub fn register() -> Vec<Line> {
 
 pub fn warm() -> Vec<Line> {
     let line = |nodes: usize, us| {
-        let work = format!("warm lookup, {nodes} nodes of another host");
+        let work = format!("warm lookup, {nodes} node{} of another host", if nodes == 1 { "" } else { "s" });
         Line::new(work, "µs", &[Goal::Median(us)]).compare(|who| {
             let (rounds, note) = match who {
                 Contender::Native | Contender::MdnsSd => (1_000, "through the C ABI"),
@@ -88,20 +82,15 @@ pub fn warm() -> Vec<Line> {
     vec![line(1, 2.0), line(100, 20.0)]
 }
 
-/// Measures all at once, each on a network of its own: they mostly wait.
-fn side_by_side(mut line: Line, measure: impl Fn(Contender) -> Result<Cell, String> + Sync) -> Line {
-    let measure = &measure;
-    let cells = thread::scope(|scope| {
-        let each = |who| (who, scope.spawn(move || attempt(who, || measure(who)).unwrap_or_else(Cell::without)));
-        let running = Contender::ALL.map(each);
-        running.map(|(who, cell)| (who.name().to_owned(), cell.join().expect("attempts do not panic")))
-    });
-    line.cells.extend(cells);
+fn line_side_by_side(mut line: Line, measure: impl Fn(Contender) -> Result<Cell, String> + Sync) -> Line {
+    for (who, cell) in side_by_side(measure) {
+        line.put(who, cell);
+    }
     line
 }
 
 /// Waits until a watcher sees so many nodes; the time when that came to be, nanoseconds since 1970.
-fn comes_to(watcher: &mut Station<'_>, nodes: usize, limit: Duration) -> Option<u64> {
+pub fn comes_to(watcher: &mut Station<'_>, nodes: usize, limit: Duration) -> Option<u64> {
     let began = Instant::now();
     loop {
         let told = watcher.ask("count");
@@ -120,8 +109,8 @@ const NEVER: &str = "its watcher takes no dead node away";
 /// 130 s without a packet either way, which is longer than the usual lease; then a whole network.
 pub fn partition() -> Vec<Line> {
     const NODES: usize = 100;
-    let line = Line::new("partition of 130 s with 100 nodes, until a watcher has all again", "ms", &[Goal::Max(3_000.0)]);
-    vec![side_by_side(line, |who| {
+    let line = Line::new("partition of 130 s with 100 nodes, until a watcher has all again", "s", &[Goal::Max(3.0)]);
+    vec![line_side_by_side(line, |who| {
         if who == Contender::GoMicro {
             return Err(NEVER.into());
         }
@@ -134,12 +123,15 @@ pub fn partition() -> Vec<Line> {
         b.partition();
         thread::sleep(Duration::from_secs(130));
         let missing = NODES as u64 - watcher.ask("count")["visible"].as_u64().expect("a count");
+        if missing == 0 {
+            return Err("its watcher misses none after 130 s, so there is nothing to see again".into());
+        }
         let healed = now();
         b.heal();
         let limit = Duration::from_secs(60);
         let mut cell = Cell::default().noted(format!("{missing} of {NODES} were gone"));
         match comes_to(&mut watcher, NODES, limit) {
-            Some(at) => cell.samples.push(since_ms(healed, at)),
+            Some(at) => cell.samples.push(seconds(healed, at)),
             None => {
                 cell.short = 1;
                 let visible = watcher.ask("count")["visible"].clone();
@@ -155,9 +147,9 @@ pub fn kill() -> Vec<Line> {
     const NODES: usize = 10;
     let leases = [3, 10, 60];
     let line = |lease: u64| {
-        let most = (lease + 1) as f64 * 1e3;
-        let line = Line::new(format!("kill -9, lease of {lease} s, until gone"), "ms", &[Goal::Max(most)]);
-        side_by_side(line, |who| {
+        let most = (lease + 1) as f64;
+        let line = Line::new(format!("kill -9, lease of {lease} s, until gone"), "s", &[Goal::Max(most)]);
+        line_side_by_side(line, |who| {
             match who {
                 Contender::GoMicro => return Err(NEVER.into()),
                 Contender::Avahi => return Err("its leases are fixed: 75 minutes".into()),
@@ -174,76 +166,17 @@ pub fn kill() -> Vec<Line> {
             let limit = Duration::from_secs(lease + 30);
             let gone = comes_to(&mut watcher, 0, limit);
             let mut cell = Cell { short: usize::from(gone.is_none()), ..Cell::default() };
-            cell.samples.extend(gone.map(|at| since_ms(killed, at)));
+            if gone.is_none() {
+                cell.note = format!("not gone after {} s", limit.as_secs());
+                if who == Contender::Zeroconf {
+                    cell.note += ": it keeps a PTR record for 1,125 s at least";
+                }
+            }
+            cell.samples.extend(gone.map(|at| seconds(killed, at)));
             Ok(cell)
         })
     };
-    thread::scope(|scope| leases.map(|lease| scope.spawn(move || line(lease))).map(|l| l.join().expect("a line")).into())
-}
-
-/// What 10,000 nodes cost who publishes and who watches them, and whether all stay.
-pub fn steady(watched: Duration) -> Vec<Line> {
-    let mut lines = vec![
-        Line::new("memory for 10,000 nodes, watcher", "MB", &[Goal::Max(20.0)]),
-        Line::new("memory for 10,000 nodes, publisher", "MB", &[Goal::Max(25.0)]),
-        Line::new(format!("CPU of a watcher of 10,000 nodes over {} s", watched.as_secs()), "%", &[Goal::Max(0.5)]),
-    ];
-    let results = Mutex::new(Vec::new());
-    let turn = Mutex::new(());
-    side_by_side(Line::new("", "", &[]), |who| {
-        let cells = match who {
-            Contender::GoMicro | Contender::Avahi => Err("see the cold lookup of 10,000 nodes".into()),
-            _ => attempt(who, || Ok(steady_cells(who, watched, &turn))),
-        };
-        let cells = cells.unwrap_or_else(|reason| [(); 3].map(|()| Cell::without(reason.clone())));
-        results.lock().expect("no panic while held").push((who, cells));
-        Ok(Cell::default())
-    });
-    for (who, cells) in results.into_inner().expect("no panic while held") {
-        for (line, cell) in lines.iter_mut().zip(cells) {
-            line.cells.insert(who.name().into(), cell);
-        }
-    }
-    lines
-}
-
-fn steady_cells(who: Contender, watched: Duration, turn: &Mutex<()>) -> [Cell; 3] {
-    let lab = Lab::new("steady");
-    let (a, b) = (lab.host("a"), lab.host("b"));
-    // One contender fills at a time; a failed one leaves its turn poisoned, and that is all.
-    let held = turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let (mut publisher, _) = Station::publish(who, &a, 0, TEN_THOUSAND, 0, Buffers::Asked);
-    settle(&a);
-    let mut watcher = Station::watch(who, &b);
-    comes_to(&mut watcher, TEN_THOUSAND, Duration::from_secs(30));
-    settle(&a);
-    drop(held);
-    let before = watcher.ask("count");
-    let (spent, began) = (cpu_seconds(watcher.pid()), Instant::now());
-    thread::sleep(watched);
-    let percent = (cpu_seconds(watcher.pid()) - spent) / began.elapsed().as_secs_f64() * 100.0;
-    let after = watcher.ask("count");
-    let (seen, deletes) = (before["visible"].as_u64().expect("a count"), after["deletes"].as_u64().expect("a count"));
-    let of = if seen == TEN_THOUSAND as u64 { String::new() } else { format!("with {seen} of {TEN_THOUSAND} nodes; ") };
-    let wrong = usize::from(seen < TEN_THOUSAND as u64 || deletes > 0);
-    let cell = |sample, short, note| Cell { samples: vec![sample], short, note, ..Cell::default() };
-    let few = usize::from(!of.is_empty());
-    [
-        cell(resident_mb(watcher.pid()), few, of.clone()),
-        cell(resident_mb(publisher.pid()), 0, String::new()),
-        cell(percent, wrong, format!("{of}{deletes} false deletes")),
-    ]
-}
-
-fn resident_mb(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().nth(1).expect("kB").parse::<f64>().expect("a number") / 1e3
-}
-
-fn cpu_seconds(pid: u32) -> f64 {
-    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().expect("ticks a second") as f64;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
-    let fields = stat.rsplit_once(')').expect("a name").1.split_whitespace().skip(11).take(2);
-    fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / ticks
+    thread::scope(|scope| {
+        leases.map(|lease| scope.spawn(move || line(lease))).map(|l| l.join().expect("a line")).into()
+    })
 }

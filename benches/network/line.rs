@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::thread;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -85,9 +86,14 @@ impl Line {
     /// Measures one contender after the other.
     pub fn compare(mut self, mut measure: impl FnMut(Contender) -> Result<Cell, String>) -> Line {
         for who in Contender::ALL {
-            self.cells.insert(who.name().into(), attempt(who, || measure(who)).unwrap_or_else(Cell::without));
+            self.put(who, attempt(who, || measure(who)));
         }
         self
+    }
+
+    /// Enters what a contender made of it, or why there is nothing.
+    pub fn put(&mut self, who: Contender, result: Result<Cell, String>) {
+        self.cells.insert(who.name().into(), result.unwrap_or_else(Cell::without));
     }
 }
 
@@ -103,4 +109,16 @@ pub fn attempt<T>(who: Contender, measure: impl FnOnce() -> Result<T, String>) -
     });
     eprintln!("  {}: {:.1} s", who.name(), began.elapsed().as_secs_f64());
     result
+}
+
+/// Measures all at once, each on a network of its own: they mostly wait.
+pub fn side_by_side<T: Send>(
+    measure: impl Fn(Contender) -> Result<T, String> + Sync,
+) -> impl Iterator<Item = (Contender, Result<T, String>)> {
+    let measure = &measure;
+    let all = thread::scope(|scope| {
+        let running = Contender::ALL.map(|who| (who, scope.spawn(move || attempt(who, || measure(who)))));
+        running.map(|(who, result)| (who, result.join().expect("attempts do not panic")))
+    });
+    all.into_iter()
 }

@@ -13,6 +13,7 @@ mod contender;
 mod library;
 mod life;
 mod line;
+mod steady;
 mod table;
 
 use std::time::Duration;
@@ -28,7 +29,7 @@ const ROWS: &[Row] = &[
     ("cold-1000", |_| cold::thousand()),
     ("cold-10000", |_| cold::ten_thousand()),
     ("cold-20x500", |_| cold::twenty_hosts()),
-    ("steady", |long| life::steady(Duration::from_secs(if long { 600 } else { 60 }))),
+    ("steady", |long| steady::steady(Duration::from_secs(if long { 600 } else { 60 }))),
     ("register", |_| life::register()),
     ("warm", |_| life::warm()),
     ("loss", |_| cold::loss()),
@@ -54,6 +55,7 @@ fn main() {
             std::fs::write(file, serde_json::to_string_pretty(&lines).expect("JSON")).expect("a file");
             print!("{}", table::lines(&lines));
         }
+        ("summary", files) => print!("{}", table::summary(files)),
         ("table", [head, files @ ..]) => print!("{}", table::page(head, files)),
         _ => panic!("not understood: {verb} {words:?}"),
     }

@@ -7,12 +7,30 @@ use crate::line::{Cell, Goal, Line};
 
 /// The whole page: what stands above, the table, and what is to be said of its cells.
 pub fn page(head: &str, files: &[String]) -> String {
+    format!("{head}\n\n{}", lines(&all(files)))
+}
+
+/// What README.md shows of it: the lines that the native link has a figure in, beside the best other.
+pub fn summary(files: &[String]) -> String {
+    let mut text = String::new();
+    for line in all(files) {
+        let Some(median) = line.cell(Contender::Native).median() else { continue };
+        let best = best_other(&line)
+            .map_or("no other comes to it".into(), |(other, name)| format!("{} ({name})", number(other)));
+        let _ = writeln!(text, "| {}, {} | {} | {best} |", line.work, line.unit, number(median));
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!("| `make bench-network`, medians | this library | best other |\n|---|---|---|\n{text}")
+}
+
+fn all(files: &[String]) -> Vec<Line> {
     let read = |file: &String| -> Vec<Line> {
         let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
     };
-    let all: Vec<Line> = files.iter().flat_map(read).collect();
-    format!("{head}\n\n{}", lines(&all))
+    files.iter().flat_map(read).collect()
 }
 
 /// The table of some lines, and their notes.
@@ -89,14 +107,19 @@ fn goals(line: &Line) -> String {
     line.goals.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// How many times less the native link takes than the best other that came to the whole result.
+fn whole(line: &Line, who: Contender) -> Option<(f64, &'static str)> {
+    let cell = line.cell(who);
+    cell.median().filter(|_| cell.short == 0).map(|median| (median, who.name()))
+}
+
+/// The quickest, or smallest, of the others that came to the whole result.
+fn best_other(line: &Line) -> Option<(f64, &'static str)> {
+    Contender::ALL[1..].iter().filter_map(|who| whole(line, *who)).min_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+/// How many times less the native link takes than the best other.
 fn ahead(line: &Line) -> String {
-    let whole = |who: &Contender| {
-        let cell = line.cell(*who);
-        cell.median().filter(|_| cell.short == 0).map(|median| (median, who.name()))
-    };
-    let best = Contender::ALL[1..].iter().filter_map(whole).min_by(|a, b| a.0.total_cmp(&b.0));
-    match (whole(&Contender::Native), best) {
+    match (whole(line, Contender::Native), best_other(line)) {
         (Some((own, _)), Some((other, name))) => format!("×{:.1} ({name})", other / own),
         (Some(_), None) => "no other comes to it".into(),
         (None, Some((_, name))) => format!("best: {name}"),
