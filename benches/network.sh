@@ -2,8 +2,8 @@
 # network.sh [--long] [--row NAME]...
 #
 # Compares this library with mdns-sd, python-zeroconf, Avahi and go-micro on hosts of the lab, and writes
-# benches/NETWORK.md, and the short of it between two marks in README.md. Results are kept by row in target/network-bench/results: a row that was measured at this state of
-# the sources is not measured again, so an interrupted run goes on where it was. --row measures that row in any case, and
+# benches/NETWORK.md, and the short of it between two marks in README.md. Results are kept by row in target/network-bench/results: a row that was measured with these
+# sources is not measured again, so an interrupted run goes on where it was. --row measures that row in any case, and
 # only such. --long watches the steady state for 10 minutes instead of one.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
@@ -38,13 +38,9 @@ binary=$(realpath "$out")/gomicro
 bench=$("${CARGO:-cargo}" bench --bench network --no-run --message-format=json |
     sed -n 's/.*"name":"network".*"executable":"\([^"]*\)".*/\1/p')
 
-# What the sources are: the commit, and what differs from it.
-commit=$(git describe --always --abbrev=12)
-state=$commit
-sources=(src benches/network benches/network.sh tests/lab Cargo.toml Cargo.lock)
-if [ -n "$(git status --porcelain -- "${sources[@]}")" ]; then
-    state="$commit and $(cat "$bench" benches/network/peer.py benches/network/gomicro/* | sha256sum | cut -c1-12)"
-fi
+commit=$(git describe --always --abbrev=12 --dirty)
+sources=(src benches/network tests/lab Cargo.toml Cargo.lock)
+state=$({ git ls-files -s -- "${sources[@]}"; git diff HEAD -- "${sources[@]}"; } | sha256sum | cut -c1-12)
 
 mapfile -t known < <("$bench" rows)
 [ ${#rows[@]} -gt 0 ] || for row in "${known[@]}"; do
@@ -54,7 +50,7 @@ for row in "${rows[@]}"; do
     echo "== $row" >&2
     began=$SECONDS
     rm -f "$results/$row.state"
-    tests/lab/sandbox "$bench" row "$row" "$results/$row.json" "${long[@]}"
+    RUST_BACKTRACE=0 tests/lab/sandbox "$bench" row "$row" "$results/$row.json" "${long[@]}"
     echo "$state" >"$results/$row.state"
     echo "$commit, $(date -u +%Y-%m-%d), $((SECONDS - began)) s" >"$results/$row.when"
 done
@@ -64,11 +60,11 @@ files=()
 for row in "${known[@]}"; do
     if [ -e "$results/$row.state" ]; then files+=("$results/$row.json"); else missing+=("$row"); fi
 done
-version() { sed -n "s/.*$1[= ]*=*\([v0-9.]*\).*/\1/p" "$2" | head -n 1; }
+version() { sed -n "s|^$1[^0-9]*\([0-9][0-9.]*\).*|\1|p" "$2" | head -n 1; }
 head="# This library and others on one network
 
 \`make bench-network\`: $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r), $(rustc --version | cut -d' ' -f1,2), net.core.rmem_default $(cat /proc/sys/net/core/rmem_default), rmem_max $(cat /proc/sys/net/core/rmem_max).
-Native and mdns-sd are this library with its two links (mdns-sd $(version '^mdns-sd.*version = "' Cargo.toml), without probing); python-zeroconf $(version zeroconf "$requirements") on Python $("$out/venv/bin/python" -c 'import platform; print(platform.python_version())'), without probing; avahi $(avahi-daemon --version | cut -d' ' -f2), a daemon on each host; go-micro $(version go-micro.dev/v5 benches/network/gomicro/go.mod), its mDNS registry.
+Native and mdns-sd are this library with its two links (mdns-sd $(version mdns-sd Cargo.toml), without probing); python-zeroconf $(version zeroconf "$requirements") on Python $("$out/venv/bin/python" -c 'import platform; print(platform.python_version())'), without probing; avahi $(avahi-daemon --version | cut -d' ' -f2), a daemon on each host; go-micro $(version 'require go-micro.dev/v5 v' benches/network/gomicro/go.mod), its mDNS registry.
 Hosts are network namespaces on one bridge, each program a process of its own; a node has id, version and three keys of metadata. Times begin with the call, when the program is up. Each cell: median (least–most, number of runs).
 Default receive buffers: SO_RCVBUF and SO_RCVBUFFORCE have no effect for both sides, as where net.core.rmem_max is no larger than the default ([buffers.rs](network/buffers.rs)).
 

@@ -23,18 +23,19 @@ async def lines() -> asyncio.StreamReader:
     return reader
 
 
-def node(label: str, port: int, address: str, lease: int | None) -> AsyncServiceInfo:
+def node(label: str, port: int, address: str, lease: int) -> AsyncServiceInfo:
     properties = {"id": label, "version": "1.0.0", "zone": "north", "rack": "r-07", "started": "2026-11-22T19:45:40Z"}
-    leases = {} if lease is None else {"host_ttl": lease, "other_ttl": lease}
-    return AsyncServiceInfo(
+    info = AsyncServiceInfo(
         TYPE,
         f"{label}.{TYPE}",
         addresses=[socket.inet_aton(address)],
         port=port,
         properties=properties,
         server=f"{socket.gethostname()}-{address.replace('.', '-')}.local.",
-        **leases,
     )
+    if lease:
+        info.host_ttl = info.other_ttl = lease
+    return info
 
 
 class Seen:
@@ -87,7 +88,7 @@ class Seen:
 
 async def publish(zeroconf: AsyncZeroconf, address: str, start: int, count: int, lease: int) -> None:
     def register(label: str, port: int) -> asyncio.Future[object]:
-        info = node(label, port, address, lease or None)
+        info = node(label, port, address, lease)
         return asyncio.ensure_future(zeroconf.async_register_service(info, cooperating_responders=True))
 
     began = time.perf_counter()
