@@ -2,9 +2,10 @@
 # network.sh [--long] [--row NAME]...
 #
 # Compares this library with mdns-sd, python-zeroconf, Avahi and go-micro on hosts of the lab, and writes
-# benches/NETWORK.md, and the short of it between two marks in README.md. Results are kept by row in target/network-bench/results: a row that was measured with these
-# sources is not measured again, so an interrupted run goes on where it was. --row measures that row in any case, and
-# only such. --long watches the steady state for 10 minutes instead of one.
+# benches/NETWORK.md, and the short of it between two marks in README.md. Results are kept by row in
+# target/network-bench/results: a row that was measured with these sources is not measured again, so an interrupted run
+# goes on where it was. --row measures that row in any case, and only such. --long watches the steady state for 10
+# minutes instead of one.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 usage() {
