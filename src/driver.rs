@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, Notify};
 
 use crate::clock;
 use crate::core::Core;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::interfaces;
 use crate::link::{Link, Message, Opened, Patience};
 use crate::options::LinkKind;
@@ -137,9 +137,7 @@ impl Endpoint {
 fn open_link(kind: LinkKind, port: u16) -> Result<Opened> {
     match kind {
         LinkKind::MdnsSd => crate::link::mdns_sd::open(port),
-        LinkKind::Native => {
-            Err(Error::Unsupported { what: "option link \"native\"".into(), why: "it is not built yet" })
-        }
+        LinkKind::Native => crate::link::native::open(port),
     }
 }
 

@@ -27,9 +27,10 @@ pub const INTERESTS: usize = 1_024;
 pub const INTEREST_MS: u64 = 60_000;
 /// Nodes one view holds; what comes beyond is refused and counted.
 pub const VIEW_NODES: usize = 32_768;
-/// The data of one TXT record, bytes. With a name of 91 bytes, the header of the message and that of
-/// the record it stays within 8,952 bytes, what IPv6 and UDP leave of 9,000 (RFC 6762 §17).
-pub const TXT_BYTES: usize = 8_800;
+/// The data of one TXT record, bytes. With the node's other records, the addresses of its host and the
+/// question they answer it stays within 8,952 bytes, what IPv6 and UDP leave of 9,000 (RFC 6762 §17), so
+/// that a node always fits one message.
+pub const TXT_BYTES: usize = 8_000;
 /// What a TXT record may inflate to, bytes.
 pub const INFLATED_BYTES: usize = 256 << 10;
 /// Values in the requests and responses of one TXT record, nested ones counted.

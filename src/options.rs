@@ -85,7 +85,7 @@ choice! {
     LinkKind {
         /// The crate mdns-sd.
         MdnsSd = "mdns-sd",
-        /// Our own mDNS; not built yet.
+        /// Our own mDNS.
         Native = "native",
     }
 }
@@ -97,7 +97,7 @@ impl Default for Options {
             timeout: Duration::from_millis(TIMEOUT_DEFAULT_MS),
             wire: None,
             domain: Domain::Micro,
-            link: LinkKind::MdnsSd,
+            link: LinkKind::Native,
             port: 5353,
         }
     }
@@ -169,9 +169,6 @@ impl Options {
         in_range("port", u64::from(self.port), &(1..=65_535))?;
         if let Some(server) = self.addrs.iter().find(|a| a.contains("://")) {
             return Err(unsupported(&format!("addrs {server:?}"), "no registry behind a server is built yet"));
-        }
-        if self.link == LinkKind::Native {
-            return Err(unsupported("link \"native\"", "it is not built yet; use \"mdns-sd\""));
         }
         match &self.wire {
             Some(wires) if wires.is_empty() => Err(option("wire", "must name at least one wire".into())),

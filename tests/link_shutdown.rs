@@ -8,6 +8,7 @@ mod peer;
 use std::time::Instant;
 
 use mdns_registry::event::Reason;
+use mdns_registry::link::{mdns_sd, native, Open};
 use mdns_registry::record::Sighting;
 use peer::{Peer, LONG};
 
@@ -30,17 +31,24 @@ fn wait_for(threads: usize, open: usize) {
     }
 }
 
+/// Both in one test: they count what the process has.
 #[test]
 fn shutdown_or_drop_says_goodbye_and_leaves_no_thread_and_no_descriptor() {
+    leaves_nothing(mdns_sd::open, 2);
+    leaves_nothing(native::open, 1);
+}
+
+fn leaves_nothing(open: Open, threads_of_one: usize) {
     let before = descriptors();
     assert_eq!(ours(), 0);
-    let mut watcher = Peer::open("watcher", 5420);
+    let mut watcher = Peer::open_on(open, "watcher", 5420);
+    watcher.publish(&watcher.record("own", 1, 1));
     watcher.ask();
     watcher.wait(|sighting| matches!(sighting, Sighting::Settled(_)).then_some(()));
-    let (threads, open) = (ours(), descriptors());
-    assert_eq!(threads, 2, "one thread of ours and one of the daemon");
+    let (threads, open_now) = (ours(), descriptors());
+    assert_eq!(threads, threads_of_one);
     for revision in 1..7 {
-        let peer = Peer::open("short-lived", 5420);
+        let peer = Peer::open_on(open, "short-lived", 5420);
         let said = peer.record(&format!("node-{revision}"), 1, revision);
         peer.publish(&said);
         watcher.wait_seen(&said.key, revision);
@@ -49,7 +57,7 @@ fn shutdown_or_drop_says_goodbye_and_leaves_no_thread_and_no_descriptor() {
             _ => drop(peer),
         }
         assert_eq!(watcher.wait_gone(&said.key), Reason::Goodbye);
-        wait_for(threads, open);
+        wait_for(threads, open_now);
     }
     watcher.shutdown();
     wait_for(0, before);

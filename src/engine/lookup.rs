@@ -18,7 +18,12 @@ struct Interest {
     used: Time,
     /// Watches that keep it alive.
     watches: usize,
+    /// It was never asked: a watch of everything was its answer.
+    covered: bool,
 }
+
+/// How long a lookup keeps an interest alive.
+const KEPT: Duration = Duration::from_millis(limits::INTEREST_MS);
 
 /// The questions a registry has put to the network.
 #[derive(Debug, Default)]
@@ -42,7 +47,11 @@ pub enum Asked {
 impl Lookups {
     /// Notes interest in a question at `now`; a new one waits at most `timeout`.
     pub fn ask(&mut self, now: Time, question: &Question, timeout: Duration) -> Asked {
-        self.forget(now);
+        // Nobody kept it up to date since, even if `forget` has not been called yet.
+        let stale = |i: &Interest| i.watches == 0 && i.waits_until.is_none() && now >= i.used + KEPT;
+        if self.interests.get(question).is_some_and(stale) {
+            self.interests.remove(question);
+        }
         if let Some(interest) = self.interests.get_mut(question) {
             interest.used = now;
             return if interest.waits_until.is_none() { Asked::Settled } else { Asked::Joined };
@@ -50,8 +59,7 @@ impl Lookups {
         let watched = self.interests.get(&Question::Everything);
         let covered = watched.is_some_and(|all| all.watches > 0 && all.waits_until.is_none());
         let waits_until = (!covered).then(|| now + timeout);
-        self.make_room();
-        self.interests.insert(question.clone(), Interest { waits_until, used: now, watches: 0 });
+        self.interests.insert(question.clone(), Interest { waits_until, used: now, watches: 0, covered });
         if covered {
             Asked::Settled
         } else {
@@ -59,19 +67,29 @@ impl Lookups {
         }
     }
 
-    /// Drops interests that nobody used for a minute.
-    fn forget(&mut self, now: Time) {
-        let keep = Duration::from_millis(limits::INTEREST_MS);
-        self.interests.retain(|_, i| i.watches > 0 || i.waits_until.is_some() || now - i.used < keep);
-    }
-
-    /// Drops the oldest of too many interests; one that is watched or waited for stays.
-    fn make_room(&mut self) {
-        while self.interests.len() >= limits::INTERESTS {
-            let unused = self.interests.iter().filter(|(_, i)| i.watches == 0 && i.waits_until.is_none());
-            let Some(oldest) = unused.min_by_key(|(_, i)| i.used).map(|(q, _)| q.clone()) else { return };
-            self.interests.remove(&oldest);
+    /// Drops interests that nobody used for a minute, and the oldest of too many. One that is watched or
+    /// waited for stays.
+    pub fn forget(&mut self, now: Time) -> Vec<Question> {
+        let unused = |i: &Interest| i.watches == 0 && i.waits_until.is_none();
+        let old = self.interests.iter().filter(|(_, i)| unused(i) && now >= i.used + KEPT);
+        let mut dropped: Vec<Question> = old.map(|(question, _)| question.clone()).collect();
+        let surplus = self.interests.len().saturating_sub(limits::INTERESTS + dropped.len());
+        if surplus > 0 {
+            let young = self.interests.iter().filter(|(question, i)| unused(i) && !dropped.contains(question));
+            let mut by_age: Vec<(Time, &Question)> = young.map(|(question, i)| (i.used, question)).collect();
+            by_age.sort_unstable();
+            let oldest: Vec<Question> =
+                by_age.into_iter().take(surplus).map(|(_, question)| question.clone()).collect();
+            dropped.extend(oldest);
         }
+        if dropped.contains(&Question::Everything) {
+            // What was answered from its answer is kept up to date by nobody else.
+            let covered = self.interests.iter().filter(|(question, i)| i.covered && !dropped.contains(question));
+            let covered: Vec<Question> = covered.map(|(question, _)| question.clone()).collect();
+            covered.iter().for_each(|question| drop(self.interests.remove(question)));
+        }
+        dropped.iter().for_each(|question| drop(self.interests.remove(question)));
+        dropped
     }
 
     /// A caller waits until the question is settled.
@@ -106,9 +124,10 @@ impl Lookups {
         late.map(|(question, _)| question.clone())
     }
 
-    /// When the next question's time is over.
+    /// When the next question's time is over, or an interest is.
     pub fn next_due(&self) -> Option<Time> {
-        self.interests.values().filter_map(|i| i.waits_until).min()
+        let due = |i: &Interest| i.waits_until.or((i.watches == 0).then(|| i.used + KEPT));
+        self.interests.values().filter_map(due).min()
     }
 
     /// How many questions are live.

@@ -174,8 +174,14 @@ impl Engine {
         let asked = self.lookups.ask(now, question, timeout);
         if asked == Asked::New {
             self.outputs.push_back(Output::Command(Command::Ask(question.clone())));
+            self.forget(now);
         }
         asked == Asked::Settled
+    }
+
+    fn forget(&mut self, now: Time) {
+        let forgotten = self.lookups.forget(now).into_iter().map(Command::Forget);
+        self.outputs.extend(forgotten.map(Output::Command));
     }
 
     /// One Service per version of the name; empty if none is known.
@@ -317,13 +323,13 @@ impl Engine {
         while let Some(question) = self.lookups.overdue(now) {
             self.settle(&question);
         }
+        self.forget(now);
         while let Some(due) = self.view.pop_due(now) {
             match due {
                 Due::Check(key) => self.outputs.push_back(Output::Command(Command::Check(key))),
                 Due::Expired(delta) => {
                     self.counts.expired += 1;
-                    // A last time, so that one whose answers were lost comes back.
-                    self.outputs.push_back(Output::Command(Command::Check(delta.key.clone())));
+                    self.outputs.push_back(Output::Command(Command::Expired(delta.key.clone())));
                     self.tell(delta);
                 }
             }

@@ -1,6 +1,7 @@
 //! The seam to the network: commands in, sightings out.
 
 pub mod mdns_sd;
+pub mod native;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +20,13 @@ pub enum Command {
     Withdraw(Key),
     /// Ask the network; answered by sightings and then `Settled`.
     Ask(Question),
+    /// Nobody wants to know any more what was asked.
+    Forget(Question),
     /// Ask whether the node still lives; answered by `Seen` or `Alive`, or not at all.
     Check(Key),
+    /// The node was deleted for its silence. It is seen again only when it is heard again; a link may
+    /// ask for it a last time.
+    Expired(Key),
 }
 
 /// The interfaces a registry speaks on.

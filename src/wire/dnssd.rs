@@ -59,6 +59,13 @@ fn hash16(parts: &[&str]) -> String {
     BASE32_NOPAD.encode(&hash.finalize()[..10]).to_ascii_lowercase()
 }
 
+/// A service name as TXT strings, for the enumeration of names; it may be longer than one string.
+pub fn encode_name(service: &str) -> Vec<Vec<u8>> {
+    let (first, rest) = service.as_bytes().split_at(service.len().min(247));
+    let second = (!rest.is_empty()).then(|| [b"more=", rest].concat());
+    std::iter::once([b"service=", first].concat()).chain(second).collect()
+}
+
 /// A record as TXT strings, each at most 255 bytes, together at most [`limits::TXT_BYTES`].
 ///
 /// # Errors

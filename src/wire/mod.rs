@@ -3,7 +3,7 @@
 
 pub mod address;
 pub mod dnssd;
-mod txt;
+pub(crate) mod txt;
 
 pub use address::choose_address;
 

@@ -27,7 +27,7 @@ pub(super) fn size(strings: &[impl AsRef<[u8]>]) -> usize {
 
 /// The value of the first string with this key; keys differ by more than ASCII case (§6.4). A
 /// string without `=` has no value.
-pub(super) fn find<'a>(strings: &'a [impl AsRef<[u8]>], key: &str) -> Option<&'a [u8]> {
+pub(crate) fn find<'a>(strings: &'a [impl AsRef<[u8]>], key: &str) -> Option<&'a [u8]> {
     let split = |string: &'a [u8]| {
         let at = string.iter().position(|byte| *byte == b'=').unwrap_or(string.len());
         (&string[..at], string.get(at + 1..))

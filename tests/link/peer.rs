@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mdns_registry::event::Reason;
-use mdns_registry::link::{mdns_sd, Command, Link, Message, Scope};
+use mdns_registry::link::{mdns_sd, Command, Link, Message, Open, Scope};
 use mdns_registry::record::{Key, Owner, Question, Record, Sighting};
 use mdns_registry::wire::dnssd;
 use mdns_registry::{Metadata, Node, Service};
@@ -26,7 +26,11 @@ pub struct Peer {
 
 impl Peer {
     pub fn open(name: &str, port: u16) -> Peer {
-        let (link, sightings) = mdns_sd::open(port).unwrap();
+        Peer::open_on(mdns_sd::open, name, port)
+    }
+
+    pub fn open_on(open: Open, name: &str, port: u16) -> Peer {
+        let (link, sightings) = open(port).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let peer = Peer { owner: name.into(), link, sightings, runtime };
         peer.link.submit(&peer.owner, Message::Join(Scope::Default));

@@ -301,7 +301,9 @@ impl Worker {
                 self.wants_browse = true;
                 self.waiting.push(Turn::Carried(done.into_iter().collect()));
             }
-            Command::Check(key) => match self.hearing.check(&key) {
+            // All are browsed for in any case.
+            Command::Forget(_) => {}
+            Command::Check(key) | Command::Expired(key) => match self.hearing.check(&key) {
                 Ok(Some(_)) => self.outbox.push_check(key),
                 Ok(None) => {}
                 // Only where somebody has asked is there anything to check.

@@ -1,0 +1,473 @@
+//! What other hosts publish, as far as anybody here wants it: instances, their hosts, and which
+//! registry each belongs to.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::exchange::{position, Range, Sum, Tag};
+use super::message::{Data, Record};
+use super::name::Name;
+use super::publication::{strings, IN};
+use super::zone::ZONE;
+use crate::limits;
+use crate::model::Service;
+use crate::record::{self, Key, Owner, Question, Time};
+use crate::wire::{dnssd, Refused};
+
+/// Instances that wait for the rest of their records, at most; and how long, milliseconds.
+const PARTIAL: usize = 4_096;
+const PARTIAL_MS: u64 = 10_000;
+/// Addresses of one host on one interface, at most.
+const ADDRESSES: usize = 16;
+
+/// What a message said of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// New, or with other data or addresses than before.
+    Changed(Key),
+    /// As it was.
+    Repeated(Key),
+    /// It is to be gone.
+    Goodbye(Key),
+    /// Not kept, for this reason.
+    Dropped(&'static str),
+}
+
+#[derive(Debug)]
+enum Txt {
+    None,
+    /// Kept where the record also depends on the SRV record.
+    Raw(Arc<[u8]>),
+    /// Of one that was decoded.
+    Digest(u64),
+}
+
+#[derive(Debug)]
+struct Instance {
+    record: Option<Arc<record::Record>>,
+    port: u16,
+    host: Option<Name>,
+    txt: Txt,
+    since: Time,
+    /// When a record of it was last heard.
+    heard: Time,
+    /// As it is now, it has been told.
+    told: bool,
+}
+
+/// What is held of one registry.
+#[derive(Debug, Default)]
+struct Registry {
+    /// Its nodes by service, then by place on the ring.
+    services: BTreeMap<Arc<str>, BTreeMap<u64, Key>>,
+    /// The last service data of a name, to be shared by the next node that says the same.
+    said: BTreeMap<Arc<str>, Arc<Service>>,
+}
+
+/// Everything held.
+#[derive(Debug, Default)]
+pub struct Cache {
+    instances: HashMap<Key, Instance>,
+    registries: BTreeMap<Owner, Registry>,
+    hosts: HashMap<Name, BTreeSet<(u32, IpAddr)>>,
+    users: HashMap<Name, BTreeSet<Key>>,
+    partial: usize,
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// When.
+    pub now: Time,
+    /// The interface it came over.
+    pub interface: u32,
+}
+
+impl Cache {
+    /// How many instances are held.
+    pub fn len(&self) -> usize {
+        self.instances.len()
+    }
+
+    /// The record of an instance, once it is whole.
+    pub fn record(&self, key: &str) -> Option<&Arc<record::Record>> {
+        self.instances.get(key)?.record.as_ref()
+    }
+
+    /// The addresses at which the host of an instance was heard, by interface.
+    pub fn reach(&self, key: &str) -> impl Iterator<Item = &(u32, IpAddr)> {
+        let host = self.instances.get(key).and_then(|instance| instance.host.as_ref());
+        host.and_then(|host| self.hosts.get(host)).into_iter().flatten()
+    }
+
+    /// Whether the instance is held, whole or not.
+    pub fn holds(&self, key: &str) -> bool {
+        self.instances.contains_key(key)
+    }
+
+    /// When the instance was last heard of.
+    pub fn heard_at(&self, key: &str) -> Option<Time> {
+        self.instances.get(key).map(|instance| instance.heard)
+    }
+
+    /// Takes the records of one message. Of instances that are not held yet, those are kept whose
+    /// service is `wanted`.
+    pub fn take(&mut self, source: Source, records: &[&Record], wanted: impl Fn(&str) -> bool) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        let mut touched: Vec<Key> = Vec::new();
+        for record in records.iter().filter(|record| record.class == IN) {
+            match &record.data {
+                Data::Ptr(instance) if record.name == ZONE.service_type => {
+                    let Some(key) = ZONE.key(instance) else { continue };
+                    if record.ttl == 0 {
+                        heard.extend(self.goodbye(key));
+                    } else if let Some(instance) = self.instances.get_mut(key) {
+                        instance.heard = source.now;
+                        touched.push(Key::from(key));
+                    } else if wanted("") {
+                        // Other software may name it here and describe it when it is asked.
+                        self.open(source, key, &mut heard);
+                    }
+                }
+                Data::Srv { .. } | Data::Txt(_) => {
+                    let Some(key) = ZONE.key(&record.name) else { continue };
+                    if record.ttl == 0 {
+                        heard.extend(self.goodbye(key));
+                        continue;
+                    }
+                    if !self.instances.contains_key(key) {
+                        let described = records.iter().find(|other| other.name == record.name && is_txt(other));
+                        let service = described.map(|txt| service_of(&txt.data));
+                        if service.is_some_and(|service| !wanted(&service)) || (described.is_none() && !wanted("")) {
+                            continue;
+                        }
+                        if !self.open(source, key, &mut heard) {
+                            continue;
+                        }
+                    }
+                    if let Some(changed) = self.describe(source, key, record, &mut heard) {
+                        touched.push(changed);
+                    }
+                }
+                _ => {}
+            }
+        }
+        touched.extend(self.take_addresses(source, records));
+        touched.sort_unstable();
+        touched.dedup();
+        heard.extend(touched.iter().filter_map(|key| self.conclude(key, &wanted)));
+        heard
+    }
+
+    /// Makes a place for an instance.
+    fn open(&mut self, source: Source, key: &str, heard: &mut Vec<Heard>) -> bool {
+        if self.instances.len() >= limits::VIEW_NODES {
+            heard.push(Heard::Dropped("cache-full"));
+            return false;
+        }
+        if self.partial >= PARTIAL {
+            let stale = |i: &Instance| i.record.is_none() && source.now.0 > i.since.0 + PARTIAL_MS;
+            let old: Vec<Key> = self.instances.iter().filter(|(_, i)| stale(i)).map(|(key, _)| key.clone()).collect();
+            old.iter().for_each(|key| self.remove(key));
+        }
+        if self.partial >= PARTIAL {
+            heard.push(Heard::Dropped("too-many-incomplete"));
+            return false;
+        }
+        let Source { now, .. } = source;
+        let instance =
+            Instance { record: None, port: 0, host: None, txt: Txt::None, since: now, heard: now, told: false };
+        self.instances.insert(Key::from(key), instance);
+        self.partial += 1;
+        true
+    }
+
+    fn goodbye(&self, key: &str) -> Option<Heard> {
+        self.instances.get_key_value(key).map(|(key, _)| Heard::Goodbye(key.clone()))
+    }
+
+    /// Takes an SRV or TXT record; the key if it is now to be looked at.
+    fn describe(&mut self, source: Source, key: &str, record: &Record, heard: &mut Vec<Heard>) -> Option<Key> {
+        let (key, instance) =
+            self.instances.get_key_value(key).map(|(key, _)| key.clone()).zip(self.instances.get_mut(key))?;
+        instance.heard = source.now;
+        match &record.data {
+            Data::Srv { port, target } => {
+                let moved = instance.host.as_ref() != Some(target);
+                if instance.port != *port {
+                    instance.port = *port;
+                    if let Txt::Raw(raw) = &instance.txt {
+                        let raw = raw.clone();
+                        self.decode(&key, &raw, heard);
+                    }
+                }
+                if moved {
+                    let before = self.instances.get_mut(&key).and_then(|i| i.host.replace(target.clone()));
+                    before.iter().for_each(|host| self.let_go(host, &key));
+                    self.users.entry(target.clone()).or_default().insert(key.clone());
+                }
+                Some(key)
+            }
+            Data::Txt(data) => {
+                let same = match &instance.txt {
+                    Txt::None => false,
+                    Txt::Raw(raw) => raw == data,
+                    Txt::Digest(known) => *known == digest(data),
+                };
+                if !same {
+                    self.decode(&key, data, heard);
+                }
+                Some(key)
+            }
+            _ => None,
+        }
+    }
+
+    fn decode(&mut self, key: &Key, data: &Arc<[u8]>, heard: &mut Vec<Heard>) {
+        let Some(instance) = self.instances.get_mut(key) else { return };
+        let texts = strings(data);
+        let whole = texts.iter().any(|text| text.starts_with(b"port="));
+        if !whole && instance.port == 0 {
+            // The record is not to be read before its SRV record is there.
+            instance.txt = Txt::Raw(data.clone());
+            return;
+        }
+        let record = match dnssd::decode(key, &texts, instance.port) {
+            Ok(record) => record,
+            Err(Refused(reason)) => {
+                instance.txt = Txt::Digest(digest(data));
+                return heard.push(Heard::Dropped(reason));
+            }
+        };
+        if instance.record.as_ref().is_some_and(|known| known.owner == record.owner && known.revision > record.revision)
+        {
+            return heard.push(Heard::Dropped("older-revision"));
+        }
+        instance.txt = if whole { Txt::Digest(digest(data)) } else { Txt::Raw(data.clone()) };
+        let record = self.file(key, record);
+        if let Some(instance) = self.instances.get_mut(key) {
+            instance.told = false;
+            if instance.record.replace(Arc::new(record)).is_none() {
+                self.partial -= 1;
+            }
+        }
+    }
+
+    /// Files a record under its registry, and lets it share what others of it say alike.
+    fn file(&mut self, key: &Key, mut record: record::Record) -> record::Record {
+        record.key = key.clone();
+        let moved = self.instances.get(key).and_then(|i| i.record.clone());
+        if let Some(moved) = moved.filter(|was| was.service.name != record.service.name || was.owner != record.owner) {
+            self.unfile(&moved);
+        }
+        let Some((position, _)) = position(key).zip(Tag::of(&record.owner)) else { return record };
+        let owner = self.registries.get_key_value(&record.owner).map(|(owner, _)| owner.clone());
+        record.owner = owner.unwrap_or(record.owner);
+        let registry = self.registries.entry(record.owner.clone()).or_default();
+        let name = registry.services.get_key_value(record.service.name.as_str()).map(|(name, _)| name.clone());
+        let name = name.unwrap_or_else(|| Arc::from(record.service.name.as_str()));
+        match registry.said.get(&name) {
+            Some(said) if *said == record.service => record.service = said.clone(),
+            _ => drop(registry.said.insert(name.clone(), record.service.clone())),
+        }
+        registry.services.entry(name).or_default().insert(position, key.clone());
+        record
+    }
+
+    fn unfile(&mut self, record: &record::Record) {
+        let Some(registry) = self.registries.get_mut(&record.owner) else { return };
+        let name = record.service.name.as_str();
+        if let Some((places, position)) = registry.services.get_mut(name).zip(position(&record.key)) {
+            places.remove(&position);
+            if places.is_empty() {
+                registry.services.remove(name);
+                registry.said.remove(name);
+            }
+        }
+        if registry.services.is_empty() {
+            self.registries.remove(&record.owner);
+        }
+    }
+
+    /// Takes the address records of hosts in use; gives the instances whose addresses differ now.
+    fn take_addresses(&mut self, source: Source, records: &[&Record]) -> Vec<Key> {
+        let ip = |record: &Record| match record.data {
+            Data::A(v4) => Some(IpAddr::V4(v4)),
+            Data::Aaaa(v6) => Some(IpAddr::V6(v6)),
+            _ => None,
+        };
+        let mut by_host: BTreeMap<&Name, Vec<(IpAddr, &Record)>> = BTreeMap::new();
+        for record in records.iter().filter(|record| record.class == IN) {
+            if let Some(ip) = ip(record).filter(|_| self.users.contains_key(&record.name)) {
+                by_host.entry(&record.name).or_default().push((ip, record));
+            }
+        }
+        let mut moved = Vec::new();
+        for (host, said) in by_host {
+            let known = self.hosts.entry(host.clone()).or_default();
+            let before = known.clone();
+            for v4 in [true, false] {
+                let of_family: Vec<_> = said.iter().filter(|(ip, _)| ip.is_ipv4() == v4).collect();
+                // Cache flush (RFC 6762 §10.2): a host says all its addresses of a family together.
+                if of_family.iter().any(|(_, record)| record.flush && record.ttl > 0) {
+                    known.retain(|(on, ip)| *on != source.interface || ip.is_ipv4() != v4);
+                }
+                for (ip, record) in of_family {
+                    let on = |entry: &&(u32, IpAddr)| entry.0 == source.interface;
+                    if record.ttl == 0 {
+                        known.remove(&(source.interface, *ip));
+                    } else if known.iter().filter(on).count() < ADDRESSES {
+                        known.insert((source.interface, *ip));
+                    }
+                }
+            }
+            if *known != before {
+                moved.extend(self.users.get(host).into_iter().flatten().cloned());
+            }
+        }
+        for key in &moved {
+            self.instances.get_mut(key).into_iter().for_each(|instance| instance.told = false);
+        }
+        moved
+    }
+
+    /// What is to be told of an instance that a message spoke of.
+    fn conclude(&mut self, key: &Key, wanted: &impl Fn(&str) -> bool) -> Option<Heard> {
+        let instance = self.instances.get_mut(key)?;
+        let record = instance.record.as_ref()?;
+        if !wanted(&record.service.name) {
+            self.remove(key);
+            return None;
+        }
+        let host = instance.host.as_ref().and_then(|host| self.hosts.get(host));
+        if host.is_none_or(BTreeSet::is_empty) {
+            return None;
+        }
+        let told = std::mem::replace(&mut instance.told, true);
+        Some(if told { Heard::Repeated(key.clone()) } else { Heard::Changed(key.clone()) })
+    }
+
+    fn let_go(&mut self, host: &Name, key: &Key) {
+        if let Some(users) = self.users.get_mut(host) {
+            users.remove(key);
+            if users.is_empty() {
+                self.users.remove(host);
+                self.hosts.remove(host);
+            }
+        }
+    }
+
+    /// Forgets an instance.
+    pub fn remove(&mut self, key: &str) {
+        let Some((key, instance)) = self.instances.remove_entry(key) else { return };
+        if let Some(host) = &instance.host {
+            self.let_go(host, &key);
+        }
+        match &instance.record {
+            Some(record) => self.unfile(record),
+            None => self.partial -= 1,
+        }
+    }
+
+    /// Forgets every instance that `keep` does not want.
+    pub fn retain(&mut self, keep: impl Fn(&record::Record) -> bool) {
+        let gone = |i: &Instance| i.record.as_ref().is_some_and(|record| !keep(record));
+        let gone: Vec<Key> = self.instances.iter().filter(|(_, i)| gone(i)).map(|(key, _)| key.clone()).collect();
+        gone.iter().for_each(|key| self.remove(key));
+    }
+
+    /// Forgets addresses heard on interfaces that are gone.
+    pub fn forget_interfaces(&mut self, there: &BTreeSet<u32>) {
+        self.hosts.values_mut().for_each(|known| known.retain(|(on, _)| there.contains(on)));
+        let hosts = &self.hosts;
+        let unreachable =
+            |i: &Instance| i.host.as_ref().is_some_and(|host| hosts.get(host).is_some_and(BTreeSet::is_empty));
+        let gone: Vec<Key> =
+            self.instances.iter().filter(|(_, i)| unreachable(i)).map(|(key, _)| key.clone()).collect();
+        gone.iter().for_each(|key| self.remove(key));
+    }
+
+    /// Every whole record.
+    pub fn records(&self) -> impl Iterator<Item = &Arc<record::Record>> {
+        self.instances.values().filter_map(|instance| instance.record.as_ref())
+    }
+
+    /// What an instance lacks: its SRV or TXT record, or else the address records of the host.
+    pub fn lacks(&self, key: &str) -> Option<(bool, Option<Name>)> {
+        let instance = self.instances.get(key)?;
+        let Some(host) = instance.host.as_ref().filter(|_| instance.record.is_some()) else {
+            return Some((true, None));
+        };
+        let unknown = self.hosts.get(host).is_none_or(BTreeSet::is_empty);
+        unknown.then(|| (false, Some(host.clone())))
+    }
+
+    /// The pointers to instances of other software that were heard on an interface and hold for half
+    /// their time at least (RFC 6762 §7.1).
+    pub fn pointers(&self, now: Time, question: &Question, interface: u32) -> Vec<Record> {
+        let name = match question {
+            Question::Service(service) => ZONE.subtype(service),
+            _ => ZONE.service_type.clone(),
+        };
+        let pointer = |(key, instance): (&Key, &Instance)| {
+            let record = instance.record.as_ref().filter(|record| Tag::of(&record.owner).is_none())?;
+            let left = (u64::from(record.lease) * 1_000).saturating_sub(now.0.saturating_sub(instance.heard.0)) / 1_000;
+            let asked = !matches!(question, Question::Service(service) if **service != *record.service.name);
+            let here = self.reach(key).any(|(on, _)| *on == interface);
+            let holds = asked && here && left * 2 >= u64::from(record.lease);
+            let data = Data::Ptr(ZONE.instance(key)?);
+            let ttl = u32::try_from(left).unwrap_or(u32::MAX);
+            holds.then(|| Record { name: name.clone(), class: IN, flush: false, ttl, data })
+        };
+        self.instances.iter().filter_map(pointer).collect()
+    }
+
+    /// The keys of an owner's nodes that the question asks for, within a range, in no special order.
+    pub fn keys(&self, owner: &str, question: &Question, range: &Range) -> Vec<Key> {
+        let Some(registry) = self.registries.get(owner) else { return Vec::new() };
+        let within =
+            |places: &BTreeMap<u64, Key>| places.range(range.clone()).map(|(_, key)| key.clone()).collect::<Vec<_>>();
+        match question {
+            Question::Service(name) => registry.services.get(name).map(within).unwrap_or_default(),
+            _ => registry.services.values().flat_map(within).collect(),
+        }
+    }
+
+    /// What an owner's nodes that the question asks for come to, within a range and of one lease.
+    pub fn sum(&self, owner: &str, question: &Question, range: &Range, lease: Option<u32>) -> Sum {
+        let keys = self.keys(owner, question, range);
+        let records = keys.iter().filter_map(|key| self.record(key));
+        let wanted = records.filter(|record| lease.is_none_or(|lease| record.lease == lease));
+        Sum::of(wanted.filter_map(|record| Some((position(&record.key)?, record.revision))))
+    }
+
+    /// The services held of an owner.
+    pub fn services_of(&self, owner: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.registries.get(owner).into_iter().flat_map(|registry| registry.services.keys())
+    }
+
+    /// The registries of which something is held.
+    pub fn owners(&self) -> impl Iterator<Item = &Owner> {
+        self.registries.keys()
+    }
+}
+
+fn is_txt(record: &Record) -> bool {
+    matches!(record.data, Data::Txt(_))
+}
+
+/// The service that TXT data name; empty where only decoding tells.
+fn service_of(data: &Data) -> String {
+    let Data::Txt(data) = data else { return String::new() };
+    let named = strings(data).into_iter().find_map(|text| text.strip_prefix(b"service="));
+    named.map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
+}
+
+fn digest(data: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    data.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,585 @@
+//! Multicast DNS without a socket or a clock.
+//!
+//! Put datagrams, commands and the time in; after each, drain [`Endpoint::poll_output`] until it gives
+//! `None`, then wait for input or for [`Endpoint::next_due`], whichever is first.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+
+use super::asker::{about, Asker, Net, Speaker};
+use super::exchange::Exchange;
+use super::herald::{Ground, Herald};
+use super::io::{Attached, Config, Datagram, Output, Via};
+use super::message::{self, Data, Message, Record};
+use super::outbox::{Outbox, Place};
+use super::publication::{Publications, IN};
+use super::responder::{Here, Replies, Responder};
+use super::serve::{Asked, Served, Server};
+use super::zone::ZONE;
+use crate::event::Reason;
+use crate::link::{Command, Message as Submitted, Scope};
+use crate::record::{Interface, Key, Owner, Question, Reach, Record as Node, Sighting, Time};
+
+/// A conflict over one of our names is answered so often at most, milliseconds.
+const DEFEND_MS: u64 = 1_000;
+/// A registry that has left still answers for so long, milliseconds.
+const DEPARTED_MS: u64 = 1_000;
+/// Registries of the same process renew each other so often, milliseconds.
+const NEIGHBOURS_MS: u64 = 1_000;
+
+/// One multicast DNS endpoint, shared by the registries of a process.
+pub struct Endpoint {
+    site: Site,
+    known: Publications,
+    herald: Herald,
+    responder: Responder,
+    server: Server,
+    asker: Asker,
+    out: Outbox,
+    rng: fastrand::Rng,
+    defended: HashMap<Key, Time>,
+    neighbours_due: Time,
+    closing: bool,
+    now: Time,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// The interfaces, and who speaks where.
+struct Site {
+    port: u16,
+    ports: (u16, u16),
+    attached: Vec<Attached>,
+    members: BTreeMap<Owner, Scope>,
+    /// The registries that speak on an interface.
+    owners: BTreeMap<u32, BTreeSet<Owner>>,
+    /// Registries that have just left, and until when they still say that nothing of them is left.
+    departed: BTreeMap<Owner, Time>,
+}
+
+impl Site {
+    fn on(&self, interface: u32) -> Option<&Attached> {
+        self.attached.iter().find(|attached| attached.index == interface)
+    }
+
+    fn places_on(&self, attached: &Attached) -> Vec<Place> {
+        let ports = [(false, self.ports.0), (true, self.ports.1)];
+        let there =
+            |(v6, port): &(bool, u16)| *port != 0 && attached.interface.addrs.iter().any(|ip| ip.is_ipv6() == *v6);
+        ports.iter().filter(|f| there(f)).map(|(v6, _)| Place { interface: attached.index, v6: *v6 }).collect()
+    }
+
+    fn net(&self) -> Net {
+        let spoken =
+            self.attached.iter().filter(|attached| self.owners.get(&attached.index).is_some_and(|o| !o.is_empty()));
+        let spoken: Vec<&Attached> = spoken.collect();
+        Net {
+            places: spoken.iter().flat_map(|attached| self.places_on(attached)).collect(),
+            names: spoken.iter().map(|attached| (attached.index, attached.interface.name.clone())).collect(),
+        }
+    }
+
+    fn settle_owners(&mut self) {
+        let interfaces: Vec<Interface> = self.attached.iter().map(|attached| attached.interface.clone()).collect();
+        self.owners.clear();
+        for (owner, scope) in &self.members {
+            let names: BTreeSet<_> = scope.select(&interfaces).into_iter().map(|i| i.name.clone()).collect();
+            for attached in self.attached.iter().filter(|attached| names.contains(&attached.interface.name)) {
+                self.owners.entry(attached.index).or_default().insert(owner.clone());
+            }
+        }
+    }
+
+    /// Whether it is our own socket whose multicast comes back.
+    fn is_own(&self, from: SocketAddr) -> bool {
+        let port = if from.is_ipv6() { self.ports.1 } else { self.ports.0 };
+        from.port() == port && self.attached.iter().any(|attached| attached.interface.addrs.contains(&from.ip()))
+    }
+
+    /// Whether a sender is on the link of the interface (RFC 6762 §11).
+    fn is_on_link(&self, interface: u32, from: IpAddr) -> bool {
+        let Some(attached) = self.on(interface) else { return false };
+        if let IpAddr::V6(v6) = from {
+            if v6.is_unicast_link_local() {
+                return true;
+            }
+        }
+        attached.nets.iter().any(|(net, prefix)| in_net(*net, *prefix, from))
+    }
+}
+
+fn in_net(net: IpAddr, prefix: u8, ip: IpAddr) -> bool {
+    match (net, ip) {
+        (IpAddr::V4(net), IpAddr::V4(ip)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+            net.to_bits() & mask == ip.to_bits() & mask
+        }
+        (IpAddr::V6(net), IpAddr::V6(ip)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+            net.to_bits() & mask == ip.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+impl Ground for Site {
+    fn places(&self, owner: &str) -> Vec<Place> {
+        let speaks =
+            |attached: &&Attached| self.owners.get(&attached.index).is_some_and(|owners| owners.contains(owner));
+        self.attached.iter().filter(speaks).flat_map(|attached| self.places_on(attached)).collect()
+    }
+
+    fn addrs(&self, place: Place) -> &[IpAddr] {
+        self.on(place.interface).map_or(&[], |attached| &attached.interface.addrs)
+    }
+
+    fn direct_port(&self, place: Place) -> u16 {
+        if place.v6 {
+            self.ports.1
+        } else {
+            self.ports.0
+        }
+    }
+}
+
+impl Endpoint {
+    /// An endpoint that has no interface yet.
+    pub fn new(config: Config) -> Endpoint {
+        let seed = config.seed.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        let mut rng = fastrand::Rng::with_seed(seed);
+        Endpoint {
+            site: Site {
+                port: config.port,
+                ports: (config.direct_port_v4, config.direct_port_v6),
+                attached: Vec::new(),
+                members: BTreeMap::new(),
+                owners: BTreeMap::new(),
+                departed: BTreeMap::new(),
+            },
+            known: Publications::default(),
+            herald: Herald::default(),
+            responder: Responder::default(),
+            server: Server::new(config.seed),
+            asker: Asker::new(rng.u16(..)),
+            out: Outbox::default(),
+            rng,
+            defended: HashMap::new(),
+            neighbours_due: Time(0),
+            closing: false,
+            now: Time(0),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// The interfaces are these from now on.
+    pub fn set_interfaces(&mut self, now: Time, all: Vec<Attached>) {
+        self.now = now;
+        let before: BTreeMap<u32, Attached> = self.site.attached.drain(..).map(|a| (a.index, a)).collect();
+        let changed =
+            all.iter().any(|attached| before.get(&attached.index) != Some(attached)) || before.len() != all.len();
+        self.site.attached = all;
+        self.site.settle_owners();
+        let interfaces = self.site.attached.iter().map(|attached| attached.interface.clone()).collect();
+        self.out.tell(Sighting::Interfaces(interfaces));
+        if changed {
+            self.renew(now);
+        }
+    }
+
+    /// Says everything again and asks everything again.
+    fn renew(&mut self, now: Time) {
+        let keys: Vec<Key> = self
+            .known
+            .owners()
+            .map(|(owner, _)| owner.clone())
+            .collect::<Vec<_>>()
+            .iter()
+            .flat_map(|owner| self.keys_of(owner))
+            .collect();
+        self.responder.changed();
+        self.herald.announce(now, &keys, &mut self.known, &self.site, &mut self.out);
+        keys.iter().for_each(|key| self.tell_neighbours(key));
+        self.asker.renew(now, &self.site.net(), &mut self.rng);
+        self.after(now);
+    }
+
+    fn keys_of(&self, owner: &str) -> Vec<Key> {
+        self.known.keys(owner, &Question::Everything, &super::exchange::ALL).into_iter().cloned().collect()
+    }
+
+    /// Takes a registry's message.
+    pub fn submit(&mut self, now: Time, from: &Owner, message: Submitted) {
+        self.now = now;
+        match message {
+            Submitted::Join(scope) => self.join(now, from, scope),
+            Submitted::Leave => {
+                self.site.members.remove(from);
+                self.site.settle_owners();
+                self.site.departed.insert(from.clone(), Time(now.0 + DEPARTED_MS));
+                self.herald.leave(from);
+                self.asker.leave(from);
+            }
+            Submitted::Commands { commands, done } => {
+                self.carry_out(now, from, commands);
+                done.into_iter().for_each(|done| self.out.done(done));
+            }
+        }
+        self.after(now);
+    }
+
+    fn join(&mut self, now: Time, from: &Owner, scope: Scope) {
+        let keys = self.keys_of(from);
+        let before = self.site.places(from);
+        let fresh = self.site.members.insert(from.clone(), scope).is_none();
+        self.site.settle_owners();
+        if fresh {
+            let interfaces = self.site.attached.iter().map(|attached| attached.interface.clone()).collect();
+            self.out.tell(Sighting::Interfaces(interfaces));
+        }
+        if self.site.places(from) != before && !keys.is_empty() {
+            self.herald.announce(now, &keys, &mut self.known, &self.site, &mut self.out);
+        }
+        if !fresh || self.site.members.len() > 1 {
+            self.asker.renew(now, &self.site.net(), &mut self.rng);
+        }
+    }
+
+    fn carry_out(&mut self, now: Time, from: &Owner, commands: Vec<Command>) {
+        let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
+        for command in commands {
+            match command {
+                Command::Publish(record) => {
+                    let key = record.key.clone();
+                    match self.known.put(record) {
+                        Ok(()) => published.push(key),
+                        // A registry has checked that it fits.
+                        Err(_) => self.count("unpublishable"),
+                    }
+                }
+                Command::Withdraw(key) => {
+                    published.retain(|published| *published != key);
+                    withdrawn.extend(self.known.remove(&key));
+                    self.out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
+                }
+                Command::Ask(question) => {
+                    let own = self.tell_own(from, &about(&question));
+                    let (site, asker) = (&self.site, &mut self.asker);
+                    asker.ask(now, from, &question, own, &site.net(), &mut self.out, &mut self.rng);
+                }
+                Command::Forget(question) => self.asker.forget(from, &question),
+                Command::Check(key) => self.asker.check(now, &key),
+                Command::Expired(key) => self.asker.expired(now, &key),
+            }
+        }
+        if !withdrawn.is_empty() {
+            self.herald.goodbye(now, &withdrawn, &self.known, &self.site, &mut self.out);
+        }
+        if !published.is_empty() {
+            self.responder.changed();
+            self.herald.announce(now, &published, &mut self.known, &self.site, &mut self.out);
+            published.iter().for_each(|key| self.tell_neighbours(key));
+        }
+    }
+
+    /// Tells the other registries of this process of a node.
+    fn tell_neighbours(&mut self, key: &Key) {
+        if self.site.members.len() > 1 {
+            if let Some(node) = self.known.get(key) {
+                let record = node.record.clone();
+                self.tell_node(record);
+            }
+        }
+    }
+
+    fn tell_node(&mut self, record: std::sync::Arc<Node>) {
+        let owners = &self.site.owners;
+        let speaks = |attached: &&Attached| owners.get(&attached.index).is_some_and(|of| of.contains(&record.owner));
+        let of = |attached: &Attached| {
+            let name = attached.interface.name.clone();
+            attached
+                .interface
+                .addrs
+                .iter()
+                .map(move |ip| Reach { ip: *ip, interface: name.clone() })
+                .collect::<Vec<_>>()
+        };
+        let reach = self.site.attached.iter().filter(speaks).flat_map(of).collect();
+        self.out.tell(Sighting::Seen { record, reach });
+    }
+
+    /// Tells what this process publishes in answer to a member's question; whether there is any.
+    fn tell_own(&mut self, from: &Owner, question: &Question) -> bool {
+        let owners: Vec<Owner> = self.known.owners().map(|(owner, _)| owner.clone()).collect();
+        let mut any = false;
+        for owner in owners {
+            let keys: Vec<Key> =
+                self.known.keys(&owner, question, &super::exchange::ALL).into_iter().cloned().collect();
+            any |= !keys.is_empty();
+            if owner != *from {
+                let records: Vec<_> =
+                    keys.iter().filter_map(|key| self.known.get(key)).map(|n| n.record.clone()).collect();
+                records.into_iter().for_each(|record| self.tell_node(record));
+            }
+        }
+        any
+    }
+
+    /// Takes a datagram.
+    pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) {
+        self.now = now;
+        self.site.departed.retain(|_, until| now < *until);
+        let spoken = self.site.owners.get(&datagram.interface).is_some_and(|owners| !owners.is_empty());
+        if !spoken && self.site.departed.is_empty() {
+            return;
+        }
+        if self.site.is_own(datagram.from) {
+            return;
+        }
+        if !self.site.is_on_link(datagram.interface, datagram.from.ip()) {
+            return self.count("off-link");
+        }
+        let Some(message) = message::parse(datagram.bytes) else { return self.count("malformed") };
+        if message.malformed > 0 {
+            *self.counts.entry("malformed-records").or_default() += u64::from(message.malformed);
+        }
+        // RFC 6762 §18.3, §18.11.
+        if message.opcode != 0 || message.rcode != 0 {
+            return self.count("opcode-or-rcode");
+        }
+        let place = Place { interface: datagram.interface, v6: datagram.from.is_ipv6() };
+        match message.response {
+            true => self.handle_response(now, &datagram, place, &message),
+            false => self.handle_question(now, &datagram, place, message),
+        }
+        self.after(now);
+    }
+
+    fn handle_response(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: &Message) {
+        let net = self.site.net();
+        let exchange = message.option.as_deref().and_then(Exchange::decode);
+        match (datagram.via, exchange) {
+            (Via::Direct, Some(answer @ Exchange::Answer { .. })) => {
+                self.asker.handle_answer(now, datagram.from, place, message, &answer, &net, &mut self.out);
+            }
+            // RFC 6762 §6: responses come from the port, or are ignored.
+            _ if datagram.from.port() != self.site.port => self.count("response-from-other-port"),
+            (_, exchange) => {
+                let direct = match exchange {
+                    Some(Exchange::Here { port }) => Some(port),
+                    _ => None,
+                };
+                self.defend(now, &message.answers);
+                self.responder.suppress(now, place, &message.answers);
+                let foreign = self.foreign(message);
+                let speaker = Speaker { addr: datagram.from, place, direct };
+                self.asker.handle_records(now, speaker, &foreign, &net, &mut self.out);
+            }
+        }
+    }
+
+    /// The records of a message that are not about us.
+    fn foreign<'a>(&self, message: &'a Message) -> Vec<&'a Record> {
+        let ours = |record: &Record| match &record.data {
+            Data::Ptr(instance) => self.known.named(instance).is_some(),
+            _ => match ZONE.alive_of(&record.name) {
+                Some((owner, _)) => self.site.members.contains_key(owner) || self.site.departed.contains_key(owner),
+                None => self.known.named(&record.name).is_some(),
+            },
+        };
+        message
+            .answers
+            .iter()
+            .chain(&message.additionals)
+            .filter(|record| record.class == IN && !ours(record))
+            .collect()
+    }
+
+    /// Says again what somebody else has said otherwise or taken back (RFC 6762 §9, §10.1).
+    fn defend(&mut self, now: Time, records: &[Record]) {
+        let mut attacked: Vec<Key> = Vec::new();
+        for record in records.iter().filter(|record| record.class == IN) {
+            let key = match &record.data {
+                Data::Ptr(instance) if record.ttl == 0 => ZONE.key(instance),
+                Data::Ptr(_) => None,
+                _ => ZONE.key(&record.name),
+            };
+            let Some(node) = key.and_then(|key| self.known.get(key)) else { continue };
+            let own = node.records(super::publication::part::ALL);
+            let ours = |own: &Record| own.name == record.name && own.data == record.data;
+            if record.ttl == 0 || (!own.iter().any(ours) && !matches!(record.data, Data::Nsec { .. })) {
+                attacked.push(node.record.key.clone());
+            }
+        }
+        attacked.sort_unstable();
+        attacked.dedup();
+        attacked.retain(|key| self.defended.get(key).is_none_or(|at| now.0 >= at.0 + DEFEND_MS));
+        if attacked.is_empty() {
+            return;
+        }
+        self.count("defended");
+        self.defended.retain(|_, at| now.0 < at.0 + DEFEND_MS);
+        self.defended.extend(attacked.iter().map(|key| (key.clone(), now)));
+        self.herald.announce(now, &attacked, &mut self.known, &self.site, &mut self.out);
+    }
+
+    fn handle_question(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: Message) {
+        match message.option.as_deref().and_then(Exchange::decode) {
+            Some(Exchange::Ask { heard }) => return self.serve(now, datagram, place, &message, Wanted::All(&heard)),
+            Some(Exchange::Fetch { token, registry, ranges, budget }) => {
+                let wanted = Wanted::One { registry, token, ranges: &ranges, budget };
+                return self.serve(now, datagram, place, &message, wanted);
+            }
+            Some(Exchange::ForOthers) => return self.asker.suppress(now, place, &message),
+            Some(Exchange::Answer { .. } | Exchange::Here { .. }) => return self.count("exchange-misplaced"),
+            None => {}
+        }
+        if datagram.via == Via::Direct {
+            return self.count("question-misplaced");
+        }
+        let addrs = self.site.addrs(place).to_vec();
+        let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
+        let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
+        if datagram.from.port() != self.site.port {
+            if let Some(bytes) = self.responder.one_shot(now, &here, &message) {
+                self.out.unicast(Via::Group, place.interface, datagram.from, bytes);
+            }
+            return;
+        }
+        self.asker.suppress(now, place, &message);
+        let replies = self.responder.handle(now, &here, datagram.from, message, &mut self.rng);
+        self.reply(now, place, datagram.from, replies);
+    }
+
+    fn reply(&mut self, now: Time, place: Place, to: SocketAddr, replies: Replies) {
+        replies.unicast.into_iter().for_each(|bytes| self.out.unicast(Via::Group, place.interface, to, bytes));
+        replies.alive.iter().for_each(|(owner, lease)| self.herald.asked(now, owner, *lease));
+    }
+
+    fn serve(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: &Message, wanted: Wanted<'_>) {
+        let Some(question) = message.questions.first() else { return self.count("exchange-misplaced") };
+        let question_of = || match question.name == ZONE.service_type {
+            true => Some(Question::Everything),
+            false => self.known.of_subtype(&question.name).map(|service| Question::Service(service.clone())),
+        };
+        // A service that is not known here is still asked about by who holds nodes of it.
+        let fetched = matches!(wanted, Wanted::One { .. });
+        let Some(about) = question_of().or_else(|| fetched.then(|| Question::Service("".into()))) else { return };
+        let addrs = self.site.addrs(place).to_vec();
+        let from = datagram.from.ip();
+        let asked = Asked { question, about: &about, id: message.id, from, addrs: &addrs };
+        let members = self.site.owners.get(&place.interface);
+        let speaks = |owner: &&Owner| members.is_some_and(|owners| owners.contains(*owner));
+        let mut answers = Vec::new();
+        match wanted {
+            Wanted::All(heard) => {
+                for (owner, tag) in self.known.owners().filter(|(owner, tag)| speaks(owner) && !heard.contains(tag)) {
+                    match self.server.ask(now, &self.known, (owner, tag), &asked) {
+                        Served::Messages(messages) => answers.extend(messages),
+                        Served::Refused => *self.counts.entry("asks-refused").or_default() += 1,
+                        Served::Nothing => {}
+                    }
+                }
+            }
+            Wanted::One { registry, token, ranges, budget } => {
+                // A registry with nothing left says so, while it is open.
+                let owner = registry.owner();
+                if !speaks(&&owner) && !self.site.departed.contains_key(&owner) {
+                    return;
+                }
+                match self.server.fetch(now, &self.known, (&owner, registry), &asked, token, (ranges, budget)) {
+                    Served::Messages(messages) => answers = messages,
+                    _ => *self.counts.entry("fetches-refused").or_default() += 1,
+                }
+            }
+        }
+        answers.into_iter().for_each(|bytes| self.out.unicast(Via::Direct, place.interface, datagram.from, bytes));
+    }
+
+    /// Does what is due by now.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
+        self.after(now);
+    }
+
+    fn after(&mut self, now: Time) {
+        if now >= self.neighbours_due {
+            self.renew_neighbours(now);
+        }
+        while let Some((from, place, message)) = self.responder.pop_deferred(now) {
+            let addrs = self.site.addrs(place).to_vec();
+            let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
+            let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
+            let replies = self.responder.answer(now, &here, &message, &mut self.rng);
+            self.reply(now, place, from, replies);
+        }
+        for place in self.responder.due_places(now) {
+            let addrs = self.site.addrs(place).to_vec();
+            let messages = self.responder.poll(now, place, &mut self.known, &addrs);
+            messages.into_iter().for_each(|bytes| self.out.multicast(place, bytes));
+        }
+        self.herald.handle_timeout(now, &mut self.known, &self.site, &mut self.out, &mut self.rng);
+        if !self.closing {
+            self.asker.handle_timeout(now, &self.site.net(), &mut self.out, &mut self.rng);
+        }
+        self.out.release(now);
+    }
+
+    /// Registries of one process do not hear each other's alive records.
+    fn renew_neighbours(&mut self, now: Time) {
+        self.neighbours_due = Time(now.0 + NEIGHBOURS_MS);
+        if self.site.members.len() > 1 && self.known.len() > 0 {
+            let owners: Vec<Owner> = self.known.owners().map(|(owner, _)| owner.clone()).collect();
+            let keys: Vec<Key> = owners.iter().flat_map(|owner| self.keys_of(owner)).collect();
+            self.out.tell(Sighting::Alive { keys, at: now });
+        }
+    }
+
+    /// Repeats the last goodbyes, and is then over.
+    pub fn shutdown(&mut self, now: Time) {
+        self.now = now;
+        self.closing = true;
+        self.after(now);
+    }
+
+    /// Whether the last goodbye has been said.
+    pub fn is_over(&self) -> bool {
+        self.closing && self.herald.is_over() && self.out.is_empty()
+    }
+
+    /// The next thing to do; `None` when all is done.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.poll()
+    }
+
+    /// When `handle_timeout` must be called next.
+    pub fn next_due(&mut self) -> Option<Time> {
+        let neighbours = (self.site.members.len() > 1 && self.known.len() > 0).then_some(self.neighbours_due);
+        let asker = if self.closing { None } else { self.asker.next_due(self.now) };
+        let others = [self.responder.next_due(), self.herald.next_due(), self.out.next_due(self.now), neighbours];
+        others.into_iter().flatten().chain(asker).min()
+    }
+
+    /// Where the registries speak.
+    pub fn places(&self) -> Vec<Place> {
+        self.site.net().places
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// Counters for `stats`.
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let mut counters: Vec<(&'static str, u64)> = self.counts.iter().map(|(name, count)| (*name, *count)).collect();
+        counters.extend([("published", self.known.len() as u64)]);
+        counters.extend([("multicast-sent", self.out.multicasts), ("unicast-sent", self.out.unicasts)]);
+        counters.extend(self.asker.counts());
+        counters
+    }
+}
+
+/// What a question of the exchange wants.
+enum Wanted<'a> {
+    All(&'a [super::exchange::Tag]),
+    One { registry: super::exchange::Tag, token: u64, ranges: &'a [super::exchange::Held], budget: u8 },
+}

@@ -1,0 +1,122 @@
+//! The asking side of the lookup exchange ([`super::exchange`]): brings what is held of one registry
+//! in line with what it has, over one interface.
+
+use std::net::SocketAddr;
+
+use super::exchange::{split, subtract, Exchange, Held, Range, Sum, Tag, Verdict, ALL, RANGES};
+use crate::record::{Key, Time};
+
+/// After so much silence what is missing is asked for again, milliseconds.
+pub const AGAIN_MS: u64 = 20;
+/// So often in silence before the pause doubles, and the longest pause, milliseconds.
+const PATIENT: u32 = 10;
+const PAUSE_MS: u64 = 200;
+/// Parts into which a range is cut that differs.
+const PARTS: u64 = 16;
+
+/// One registry, being asked.
+#[derive(Debug)]
+pub struct Fetch {
+    /// The registry.
+    pub registry: Tag,
+    /// Where it answers.
+    pub addr: SocketAddr,
+    /// The message id of the questions, which the answers repeat.
+    pub id: u16,
+    token: u64,
+    /// Ranges not settled yet.
+    open: Vec<Range>,
+    /// When a question last went out or an answer came.
+    active: Time,
+    silent: u32,
+    /// The last message of an answer has come: ask for the rest at once.
+    ready: bool,
+}
+
+/// What an answer came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Keys held in ranges that the message covers and that it does not name: they are gone.
+    pub gone: Vec<Key>,
+    /// Everything is in line.
+    pub complete: bool,
+}
+
+impl Fetch {
+    /// Asks a registry for everything it has on the question, but for what is held already.
+    pub fn new(now: Time, registry: Tag, addr: SocketAddr, id: u16) -> Fetch {
+        Fetch { registry, addr, id, token: 0, open: vec![ALL], active: now, silent: 0, ready: true }
+    }
+
+    /// With the token of an earlier one.
+    pub fn with_token(self, token: u64) -> Fetch {
+        Fetch { token, ..self }
+    }
+
+    /// What the registry gave for later questions.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// When the next question is due.
+    pub fn next_due(&self) -> Time {
+        let pause = match self.ready {
+            true => 0,
+            false => AGAIN_MS << self.silent.saturating_sub(PATIENT).min(8),
+        };
+        Time(self.active.0 + pause.min(PAUSE_MS))
+    }
+
+    /// The next question, if it is due. `sum` says what is held in a range.
+    pub fn poll(&mut self, now: Time, budget: u8, sum: impl Fn(&Range) -> Sum) -> Option<Exchange> {
+        if now < self.next_due() || self.open.is_empty() {
+            return None;
+        }
+        self.silent += 1;
+        (self.active, self.ready) = (now, false);
+        let ranges = self.open.iter().take(RANGES).map(|range| Held { range: range.clone(), sum: sum(range) });
+        Some(Exchange::Fetch { token: self.token, registry: self.registry, ranges: ranges.collect(), budget })
+    }
+
+    /// Takes an answer of the registry. `named` are the keys that its records name; `held` gives those
+    /// held in a range.
+    pub fn handle(
+        &mut self,
+        now: Time,
+        token: u64,
+        verdicts: &[Verdict],
+        last: bool,
+        named: &[Key],
+        held: impl Fn(&Range) -> Vec<Key>,
+    ) -> Progress {
+        let mut progress = Progress::default();
+        (self.token, self.active, self.silent) = (token, now, 0);
+        self.ready |= last;
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Covered(range) => {
+                    progress.gone.extend(held(range).into_iter().filter(|key| !named.contains(key)));
+                    subtract(&mut self.open, range);
+                }
+                Verdict::Same(range) => subtract(&mut self.open, range),
+                Verdict::Differs(theirs) => self.narrow(&theirs.range),
+            }
+        }
+        progress.complete = self.open.is_empty();
+        progress
+    }
+
+    /// Cuts a range that differs, so that the next question finds out where.
+    fn narrow(&mut self, range: &Range) {
+        let before = self.open.clone();
+        subtract(&mut self.open, range);
+        if self.open != before {
+            self.open.extend(split(range, PARTS));
+            self.open.sort_unstable_by_key(|range| *range.start());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

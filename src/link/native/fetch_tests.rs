@@ -1,0 +1,159 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::*;
+use crate::link::native::exchange::position;
+use crate::link::native::message::{self, parse, rtype};
+use crate::link::native::publication::Publications;
+use crate::link::native::serve::{Asked, Served, Server};
+use crate::link::native::zone::ZONE;
+use crate::model::{Node, Service};
+use crate::record::Record;
+use crate::record::Question;
+use crate::wire::dnssd::instance_label;
+
+const OWNER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn record(i: usize, revision: u64) -> Arc<Record> {
+    let (service, id) = (Service { name: "greeter".into(), ..Service::default() }, format!("n-{i}"));
+    let key = instance_label(OWNER, "greeter", &id).into();
+    let node = Node { id, port: 80, ..Node::default() };
+    Arc::new(Record { key, owner: OWNER.into(), revision, lease: 30, service: Arc::new(service), node })
+}
+
+/// A registry and what somebody holds of it, with a network between them that loses messages.
+struct Pair {
+    server: Server,
+    published: Publications,
+    held: BTreeMap<Key, u64>,
+    now: Time,
+    rng: fastrand::Rng,
+    loss: f32,
+    questions: usize,
+    messages: usize,
+}
+
+impl Pair {
+    fn new(nodes: usize, loss: f32) -> Pair {
+        let mut published = Publications::default();
+        (0..nodes).for_each(|i| published.put(record(i, 1)).unwrap());
+        let (server, rng) = (Server::new([7; 32]), fastrand::Rng::with_seed(nodes as u64));
+        Pair { server, published, held: BTreeMap::new(), now: Time(1_000), rng, loss, questions: 0, messages: 0 }
+    }
+
+    /// Fetches until all is in line; the milliseconds it took.
+    fn run(&mut self) -> u64 {
+        let (question, from) = (Question::Service("greeter".into()), Ipv4Addr::new(10, 0, 0, 2));
+        let addr = SocketAddr::from((from, 4_000));
+        let mut fetch = Fetch::new(self.now, Tag::of(OWNER).unwrap(), addr, 9);
+        let dns = message::Question { name: ZONE.subtype("greeter"), rtype: rtype::PTR, class: 1, unicast: true };
+        let start = self.now;
+        loop {
+            assert!(self.now.0 < start.0 + 60_000, "not in line after a minute");
+            self.now = self.now.max(fetch.next_due());
+            let held = self.held.clone();
+            let sum = |range: &Range| {
+                Sum::of(within(&held, range).map(|(key, revision)| (position(key).unwrap(), *revision)))
+            };
+            let Some(Exchange::Fetch { token, ranges, budget, .. }) = fetch.poll(self.now, 64, sum) else { panic!() };
+            self.questions += 1;
+            if self.rng.f32() < self.loss {
+                continue;
+            }
+            let asked = Asked { question: &dns, about: &question, id: 9, from: from.into(), addrs: &[from.into()] };
+            let owner = (OWNER, fetch.registry);
+            let served = self.server.fetch(self.now, &self.published, owner, &asked, token, (&ranges, budget));
+            let Served::Messages(messages) = served else { continue };
+            for bytes in messages {
+                self.messages += 1;
+                assert!(bytes.len() <= 1_452);
+                if self.rng.f32() < self.loss {
+                    continue;
+                }
+                if self.take(&mut fetch, &bytes) {
+                    return self.now.0 - start.0;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, fetch: &mut Fetch, bytes: &[u8]) -> bool {
+        let message = parse(bytes).unwrap();
+        let Some(Exchange::Answer { token, verdicts, last, .. }) = Exchange::decode(message.option.as_ref().unwrap())
+        else {
+            panic!("no answer")
+        };
+        let keys: BTreeSet<Key> = message.answers.iter().filter_map(|r| ZONE.key(&r.name).map(Key::from)).collect();
+        for key in &keys {
+            self.held.insert(key.clone(), self.published.get(key).unwrap().record.revision);
+        }
+        let named: Vec<Key> = keys.into_iter().collect();
+        let held = self.held.clone();
+        let progress = fetch.handle(self.now, token, &verdicts, last, &named, |range| {
+            within(&held, range).map(|(key, _)| key.clone()).collect()
+        });
+        progress.gone.iter().for_each(|key| drop(self.held.remove(key)));
+        progress.complete
+    }
+
+    fn assert_in_line(&self) {
+        assert_eq!(self.held.len(), self.published.len());
+        assert!(self.held.iter().all(|(key, revision)| self.published.get(key).unwrap().record.revision == *revision));
+    }
+}
+
+fn within<'a>(held: &'a BTreeMap<Key, u64>, range: &'a Range) -> impl Iterator<Item = (&'a Key, &'a u64)> {
+    held.iter().filter(|(key, _)| range.contains(&position(key).unwrap()))
+}
+
+#[test]
+fn everything_comes_however_many_there_are() {
+    for nodes in [0, 1, 5, 100, 3_000] {
+        let mut pair = Pair::new(nodes, 0.0);
+        pair.run();
+        pair.assert_in_line();
+        assert!(pair.questions <= 2 + pair.messages / 60, "{nodes} nodes took {} questions", pair.questions);
+    }
+}
+
+#[test]
+fn everything_comes_through_a_network_that_loses_a_third() {
+    for nodes in [1, 100, 1_000] {
+        let mut pair = Pair::new(nodes, 0.33);
+        let ms = pair.run();
+        pair.assert_in_line();
+        assert!(ms < 2_000, "{nodes} nodes took {ms} ms");
+    }
+}
+
+#[test]
+fn one_change_among_thousands_costs_a_few_messages() {
+    let mut pair = Pair::new(3_000, 0.0);
+    pair.run();
+    pair.published.put(record(1_234, 2)).unwrap();
+    pair.published.remove(&record(77, 1).key);
+    pair.published.put(record(5_000, 1)).unwrap();
+    (pair.messages, pair.questions) = (0, 0);
+    pair.run();
+    pair.assert_in_line();
+    assert!(pair.messages < 40 && pair.questions < 12, "{} messages, {} questions", pair.messages, pair.questions);
+}
+
+#[test]
+fn what_is_in_line_costs_one_message() {
+    let mut pair = Pair::new(3_000, 0.0);
+    pair.run();
+    (pair.messages, pair.questions) = (0, 0);
+    pair.run();
+    assert_eq!((pair.messages, pair.questions), (1, 1));
+}
+
+#[test]
+fn what_the_registry_has_no_more_is_gone() {
+    let mut pair = Pair::new(50, 0.0);
+    pair.run();
+    (0..50).for_each(|i| drop(pair.published.remove(&record(i, 1).key)));
+    pair.run();
+    pair.assert_in_line();
+}

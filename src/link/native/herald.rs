@@ -1,0 +1,220 @@
+//! What is said unasked: announcements (RFC 6762 §8.3), goodbyes (§10.1) and alive records.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::alive::{Alive, SERVICES};
+use super::exchange::{position, Sum, ALL};
+use super::message::{Data, Record};
+use super::outbox::{Outbox, Place};
+use super::pack::Packer;
+use super::publication::{part, Node, Publications, IN};
+use super::responder::place_id;
+use super::zone::ZONE;
+use crate::record::{Key, Owner, Question, Time};
+
+/// Between the two announcements, milliseconds.
+const AGAIN_MS: u64 = 1_000;
+/// Between a goodbye and its repetition, milliseconds.
+const GOODBYE_AGAIN_MS: u64 = 25;
+/// An alive record is sent so often in a lease, but not more and not less often than this, milliseconds.
+const BEATS: u64 = 6;
+const BEAT_MS: std::ops::RangeInclusive<u64> = 1_000..=10_000;
+/// How long after a change the sums are said, milliseconds.
+const SETTLED_MS: u64 = 200;
+/// So often is said that nothing is left.
+const LAST_BEATS: u8 = 2;
+
+/// Where a registry speaks, and the addresses there.
+pub trait Ground {
+    /// The places where an owner speaks.
+    fn places(&self, owner: &str) -> Vec<Place>;
+    /// The addresses of this host at a place.
+    fn addrs(&self, place: Place) -> &[IpAddr];
+    /// Where direct questions are taken.
+    fn direct_port(&self, place: Place) -> u16;
+}
+
+#[derive(Debug)]
+struct Beat {
+    due: Time,
+    sequence: u64,
+    /// Beats left once nothing is left.
+    last: u8,
+}
+
+/// The state of what is said unasked.
+#[derive(Debug, Default)]
+pub struct Herald {
+    again: BTreeMap<Time, BTreeSet<Key>>,
+    goodbyes: Vec<(Time, Place, Vec<u8>)>,
+    beats: BTreeMap<(Owner, u32), Beat>,
+}
+
+impl Herald {
+    /// Announces nodes now and once more in a second.
+    pub fn announce(
+        &mut self,
+        now: Time,
+        keys: &[Key],
+        known: &mut Publications,
+        ground: &impl Ground,
+        out: &mut Outbox,
+    ) {
+        self.say(now, keys, known, ground, out);
+        self.again.entry(Time(now.0 + AGAIN_MS)).or_default().extend(keys.iter().cloned());
+        let owners: BTreeSet<Owner> =
+            keys.iter().filter_map(|key| known.get(key)).map(|n| n.record.owner.clone()).collect();
+        owners.iter().for_each(|owner| self.changed(now, owner, known));
+    }
+
+    fn say(&mut self, now: Time, keys: &[Key], known: &mut Publications, ground: &impl Ground, out: &mut Outbox) {
+        let mut by_place: BTreeMap<Place, Vec<&Key>> = BTreeMap::new();
+        for key in keys {
+            let owner = known.get(key).map(|node| node.record.owner.clone());
+            for place in owner.map(|owner| ground.places(&owner)).unwrap_or_default() {
+                by_place.entry(place).or_default().push(key);
+            }
+        }
+        for (place, keys) in by_place {
+            keys.iter().for_each(|key| {
+                known.get_mut(key).into_iter().for_each(|node| node.say(place_id(place), part::ALL, now));
+            });
+            let nodes: Vec<&Node> = keys.iter().filter_map(|key| known.get(key)).collect();
+            let mut packer =
+                Packer::new(|host: &_| known.addresses(host, ground.addrs(place)), ground.direct_port(place));
+            nodes.iter().for_each(|node| packer.push(&node.records(part::ALL), Some(&node.host)));
+            packer.finish().into_iter().for_each(|message| out.multicast(place, message));
+        }
+    }
+
+    /// Says goodbye for nodes that were taken out, and once more a little later.
+    pub fn goodbye(&mut self, now: Time, nodes: &[Node], known: &Publications, ground: &impl Ground, out: &mut Outbox) {
+        let mut by_place: BTreeMap<Place, Vec<&Node>> = BTreeMap::new();
+        for node in nodes {
+            for place in ground.places(&node.record.owner) {
+                by_place.entry(place).or_default().push(node);
+            }
+        }
+        for (place, nodes) in by_place {
+            let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(place));
+            for node in nodes {
+                let mut records = node.records(part::ALL);
+                records.iter_mut().for_each(|record| record.ttl = 0);
+                packer.push(&records, None);
+            }
+            for message in packer.finish() {
+                out.multicast(place, message.clone());
+                self.goodbyes.push((Time(now.0 + GOODBYE_AGAIN_MS), place, message));
+            }
+        }
+        let owners: BTreeSet<&Owner> = nodes.iter().map(|node| &node.record.owner).collect();
+        owners.into_iter().for_each(|owner| self.changed(now, owner, known));
+    }
+
+    /// An owner's nodes are others than before: says so soon.
+    fn changed(&mut self, now: Time, owner: &Owner, known: &Publications) {
+        let soon = Time(now.0 + SETTLED_MS);
+        for lease in known.leases_of(owner) {
+            let beat = self.beats.entry((owner.clone(), lease));
+            beat.or_insert(Beat { due: soon, sequence: now.0, last: LAST_BEATS }).last = LAST_BEATS;
+        }
+        let own = self.beats.iter_mut().filter(|((of, _), _)| of == owner);
+        own.for_each(|(_, beat)| beat.due = beat.due.min(soon));
+    }
+
+    /// Somebody asks for an alive record.
+    pub fn asked(&mut self, now: Time, owner: &Owner, lease: u32) {
+        if let Some(beat) = self.beats.get_mut(&(owner.clone(), lease)) {
+            beat.due = beat.due.min(Time(now.0 + 20));
+        }
+    }
+
+    /// A registry is closed: no more of it but the repetition of its goodbyes.
+    pub fn leave(&mut self, owner: &Owner) {
+        self.beats.retain(|(of, _), _| of != owner);
+    }
+
+    /// Says what is due.
+    pub fn handle_timeout(
+        &mut self,
+        now: Time,
+        known: &mut Publications,
+        ground: &impl Ground,
+        out: &mut Outbox,
+        rng: &mut fastrand::Rng,
+    ) {
+        while let Some(entry) = self.again.first_entry().filter(|entry| *entry.key() <= now) {
+            let keys: Vec<Key> = entry.remove().into_iter().collect();
+            self.say(now, &keys, known, ground, out);
+        }
+        let (due, later) = std::mem::take(&mut self.goodbyes).into_iter().partition(|(at, ..)| *at <= now);
+        self.goodbyes = later;
+        let due: Vec<(Time, Place, Vec<u8>)> = due;
+        due.into_iter().for_each(|(_, place, message)| out.multicast(place, message));
+        self.beat(now, known, ground, out, rng);
+    }
+
+    fn beat(
+        &mut self,
+        now: Time,
+        known: &Publications,
+        ground: &impl Ground,
+        out: &mut Outbox,
+        rng: &mut fastrand::Rng,
+    ) {
+        let mut by_place: BTreeMap<Place, Vec<Record>> = BTreeMap::new();
+        for ((owner, lease), beat) in self.beats.iter_mut().filter(|(_, beat)| beat.due <= now) {
+            let interval = (u64::from(*lease) * 1_000 / BEATS).clamp(*BEAT_MS.start(), *BEAT_MS.end());
+            // With jitter, so that many hosts that start together do not speak together for ever.
+            beat.due = Time(now.0 + interval - rng.u64(0..=interval / 10));
+            beat.sequence += 1;
+            let (total, services) = sums(known, owner, *lease);
+            if total.count == 0 {
+                beat.last = beat.last.saturating_sub(1);
+            }
+            let Some(name) = ZONE.alive(owner, *lease) else { continue };
+            for place in ground.places(owner) {
+                let port = ground.direct_port(place);
+                let alive = Alive { sequence: beat.sequence, total, port, services: services.clone() };
+                let data = Data::Txt(alive.encode());
+                let record = Record { name: name.clone(), class: IN, flush: true, ttl: *lease, data };
+                by_place.entry(place).or_default().push(record);
+            }
+        }
+        self.beats.retain(|_, beat| beat.last > 0);
+        for (place, records) in by_place {
+            let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(place));
+            records.iter().for_each(|record| packer.push(std::slice::from_ref(record), None));
+            packer.finish().into_iter().for_each(|message| out.multicast(place, message));
+        }
+    }
+
+    /// When something is due next.
+    pub fn next_due(&self) -> Option<Time> {
+        let again = self.again.keys().next().copied();
+        let goodbyes = self.goodbyes.iter().map(|(at, ..)| *at);
+        self.beats.values().map(|beat| beat.due).chain(goodbyes).chain(again).min()
+    }
+
+    /// Whether no goodbye is left to be repeated.
+    pub fn is_over(&self) -> bool {
+        self.goodbyes.is_empty()
+    }
+}
+
+/// A service as the alive record names it.
+pub fn service_hash(service: &str) -> u64 {
+    std::str::from_utf8(ZONE.subtype(service).first()).ok().and_then(position).unwrap_or_default()
+}
+
+fn sums(known: &Publications, owner: &str, lease: u32) -> (Sum, Option<BTreeMap<u64, Sum>>) {
+    let total = known.sum(owner, &Question::Everything, &ALL, Some(lease));
+    let services: Vec<_> = known.services_of(owner).take(SERVICES + 1).collect();
+    let few = services.len() <= SERVICES;
+    let of = |service: &&std::sync::Arc<str>| {
+        let sum = known.sum(owner, &Question::Service((*service).clone()), &ALL, Some(lease));
+        (sum.count > 0).then(|| (service_hash(service), sum))
+    };
+    (total, few.then(|| services.iter().filter_map(of).collect()))
+}

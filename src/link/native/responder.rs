@@ -1,0 +1,482 @@
+//! Answers to the questions of any software (RFC 6762 §6): delayed and joined where others may
+//! answer too, each record at most once a second, known answers left out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::message::{rtype, Builder, Data, Message, Question, Record};
+use super::name::Name;
+use super::outbox::Place;
+use super::pace::Bucket;
+use super::publication::{part, rdata, Node, Publications, IN, LEGACY_TTL};
+use super::serve::MESSAGE;
+use super::zone::ZONE;
+use crate::record::{Key, Owner, Question as About, Time};
+use crate::wire::dnssd;
+
+/// One-shot questions answered at once and a second (RFC 6762 §6.7), and whole enumerations worked
+/// out: a flood of either costs no more.
+const LEGACY: (u64, u64) = (20, 50);
+const SCANS: (u64, u64) = (20, 50);
+/// The delay of an answer that others may give too, milliseconds (RFC 6762 §6).
+const SHARED_MS: std::ops::Range<u64> = 20..120;
+/// How long more known answers are waited for, milliseconds (RFC 6762 §7.2), from how many askers, and
+/// how many of each.
+const TRUNCATED_MS: std::ops::Range<u64> = 400..500;
+const DEFERRED: usize = 512;
+const DEFERRED_RECORDS: usize = 4_096;
+/// Remembered questions that were answered in full.
+const ANSWERED: usize = 1_024;
+
+/// What an endpoint says of itself to the responder.
+pub struct Here<'a> {
+    /// What is published.
+    pub known: &'a Publications,
+    /// Where the question came from and by which way.
+    pub place: Place,
+    /// The addresses of that interface.
+    pub addrs: &'a [IpAddr],
+    /// The registries that speak there.
+    pub owners: &'a BTreeSet<Owner>,
+}
+
+/// Answers that wait to be multicast.
+#[derive(Debug)]
+struct Pending {
+    due: Time,
+    nodes: BTreeMap<Key, u8>,
+    others: BTreeSet<Other>,
+}
+
+/// What can be answered beside nodes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Other {
+    /// That our service type is here (RFC 6763 §9).
+    Type,
+    /// The name of a service.
+    Service(Arc<str>),
+    /// Addresses of a host.
+    Host(Name),
+}
+
+struct Deferred {
+    message: Message,
+    place: Place,
+    due: Time,
+}
+
+/// The state of answering.
+pub struct Responder {
+    pending: BTreeMap<Place, Pending>,
+    /// Questions that were answered in full, and when, so that a copy costs nothing.
+    answered: HashMap<(Name, u16, Place), Time>,
+    others_said: HashMap<(Other, Place), Time>,
+    deferred: BTreeMap<SocketAddr, Deferred>,
+    legacy: Bucket,
+    scans: Bucket,
+}
+
+/// What is to be said now.
+#[derive(Debug, Default)]
+pub struct Replies {
+    /// To the asker, by unicast.
+    pub unicast: Vec<Vec<u8>>,
+    /// Alive records that were asked for.
+    pub alive: Vec<(Owner, u32)>,
+}
+
+impl Default for Responder {
+    fn default() -> Responder {
+        Responder {
+            pending: BTreeMap::new(),
+            answered: HashMap::new(),
+            others_said: HashMap::new(),
+            deferred: BTreeMap::new(),
+            legacy: Bucket::new(LEGACY.0, LEGACY.1),
+            scans: Bucket::new(SCANS.0, SCANS.1),
+        }
+    }
+}
+
+/// What answers a set of questions.
+#[derive(Default)]
+struct Found {
+    nodes: BTreeMap<Key, u8>,
+    others: BTreeSet<Other>,
+    alive: Vec<(Owner, u32)>,
+    shared: bool,
+    /// Enumerations among the questions, that can be remembered as answered.
+    whole: Vec<(Name, u16)>,
+}
+
+impl Responder {
+    /// Takes a question that came from the multicast DNS port.
+    pub fn handle(
+        &mut self,
+        now: Time,
+        here: &Here<'_>,
+        from: SocketAddr,
+        message: Message,
+        rng: &mut fastrand::Rng,
+    ) -> Replies {
+        if let Some(deferred) = self.deferred.get_mut(&from) {
+            let known = deferred.message.answers.len() + message.answers.len();
+            deferred.message.answers.extend(message.answers);
+            deferred.message.questions.extend(message.questions);
+            if message.truncated && known <= DEFERRED_RECORDS {
+                return Replies::default();
+            }
+            let Some(deferred) = self.deferred.remove(&from) else { return Replies::default() };
+            return self.answer(now, here, &deferred.message, rng);
+        }
+        if message.truncated && self.deferred.len() < DEFERRED {
+            let due = Time(now.0 + rng.u64(TRUNCATED_MS));
+            self.deferred.insert(from, Deferred { message, place: here.place, due });
+            return Replies::default();
+        }
+        self.answer(now, here, &message, rng)
+    }
+
+    /// Takes a question whose known answers have all come by now.
+    pub fn pop_deferred(&mut self, now: Time) -> Option<(SocketAddr, Place, Message)> {
+        let from = *self.deferred.iter().find(|(_, deferred)| deferred.due <= now)?.0;
+        self.deferred.remove(&from).map(|deferred| (from, deferred.place, deferred.message))
+    }
+
+    /// Answers a question for which no more known answers come.
+    pub fn answer(&mut self, now: Time, here: &Here<'_>, message: &Message, rng: &mut fastrand::Rng) -> Replies {
+        let mut found = self.find(now, here, &message.questions);
+        let mut replies = Replies { alive: std::mem::take(&mut found.alive), ..Replies::default() };
+        let whole = message.answers.is_empty();
+        leave_out_known(here, &mut found, &message.answers);
+        if message.questions.iter().all(|question| question.unicast) {
+            // What was multicast within a quarter of its life goes by unicast (RFC 6762 §5.4).
+            let recent = |node: &Node, parts: u8| {
+                let quarter = u64::from(node.record.lease) * 250;
+                node.said.iter().any(|(on, what, at)| {
+                    *on == place_id(here.place) && what & parts == parts && now.0 < at.0 + quarter.min(1_000)
+                })
+            };
+            if found.nodes.iter().all(|(key, parts)| here.known.get(key).is_some_and(|node| recent(node, *parts))) {
+                replies.unicast = self.one_message(here, &found, None).into_iter().collect();
+                return replies;
+            }
+        }
+        if whole {
+            self.remember(now, here.place, &found.whole);
+        }
+        self.schedule(now, here, found, !message.authorities.is_empty(), rng);
+        replies
+    }
+
+    /// Answers a one-shot question (RFC 6762 §6.7): with one message, if not too many are asked.
+    pub fn one_shot(&mut self, now: Time, here: &Here<'_>, message: &Message) -> Option<Vec<u8>> {
+        if message.questions.is_empty() || !self.legacy.take(now, 1) {
+            return None;
+        }
+        let mut found = Found::default();
+        message.questions.iter().for_each(|question| collect(here, question, &mut found));
+        leave_out_known(here, &mut found, &message.answers);
+        self.one_message(here, &found, Some((message.id, &message.questions)))
+    }
+
+    fn find(&mut self, now: Time, here: &Here<'_>, questions: &[Question]) -> Found {
+        let mut found = Found::default();
+        let mut asked: BTreeSet<(&Name, u16)> = BTreeSet::new();
+        for question in questions {
+            if !asked.insert((&question.name, question.rtype)) {
+                continue;
+            }
+            let enumerates = question.name == ZONE.service_type || here.known.of_subtype(&question.name).is_some();
+            if enumerates {
+                let key = (question.name.clone(), question.rtype, here.place);
+                let again = self.answered.get(&key).is_some_and(|at| now.0 < at.0 + 1_000);
+                if again || !self.scans.take(now, 1) {
+                    continue;
+                }
+                found.whole.push((question.name.clone(), question.rtype));
+            }
+            collect(here, question, &mut found);
+        }
+        found
+    }
+
+    fn remember(&mut self, now: Time, place: Place, whole: &[(Name, u16)]) {
+        if self.answered.len() >= ANSWERED {
+            self.answered.retain(|_, at| now.0 < at.0 + 1_000);
+        }
+        if self.answered.len() < ANSWERED {
+            self.answered.extend(whole.iter().map(|(name, rtype)| ((name.clone(), *rtype, place), now)));
+        }
+    }
+
+    /// A node was published: an enumeration has more to say than it had.
+    pub fn changed(&mut self) {
+        self.answered.clear();
+    }
+
+    fn schedule(&mut self, now: Time, here: &Here<'_>, found: Found, probe: bool, rng: &mut fastrand::Rng) {
+        let place = place_id(here.place);
+        let unsaid = |(key, parts): &(Key, u8)| {
+            here.known.get(key).is_some_and(|node| probe || !node.was_said(place, *parts, now))
+        };
+        let nodes: Vec<(Key, u8)> = found.nodes.into_iter().filter(unsaid).collect();
+        let said = &self.others_said;
+        let unsaid = |other: &Other| said.get(&(other.clone(), here.place)).is_none_or(|at| now.0 >= at.0 + 1_000);
+        let others: Vec<Other> = found.others.into_iter().filter(|other| probe || unsaid(other)).collect();
+        if nodes.is_empty() && others.is_empty() {
+            return;
+        }
+        // A probe wants its answer before the name is taken (RFC 6762 §6).
+        let due = if found.shared && !probe { Time(now.0 + rng.u64(SHARED_MS)) } else { now };
+        let pending = self.pending.entry(here.place);
+        let pending = pending.or_insert(Pending { due, nodes: BTreeMap::new(), others: BTreeSet::new() });
+        pending.due = pending.due.min(due);
+        nodes.into_iter().for_each(|(key, parts)| *pending.nodes.entry(key).or_default() |= parts);
+        pending.others.extend(others);
+    }
+
+    /// Somebody else has just said what we share with everybody of our kind (RFC 6762 §7.4).
+    pub fn suppress(&mut self, now: Time, place: Place, answers: &[Record]) {
+        for record in answers.iter().filter(|record| record.ttl > 0) {
+            let other = match &record.data {
+                Data::Ptr(target) if record.name == ZONE.types && *target == ZONE.service_type => Some(Other::Type),
+                Data::Ptr(target) if record.name == ZONE.names => self
+                    .pending
+                    .get(&place)
+                    .and_then(|pending| {
+                        pending
+                            .others
+                            .iter()
+                            .find(|o| matches!(o, Other::Service(s) if ZONE.service_name(s) == *target))
+                    })
+                    .cloned(),
+                _ => None,
+            };
+            if let Some((pending, other)) = self.pending.get_mut(&place).zip(other) {
+                pending.others.remove(&other);
+                self.others_said.insert((other, place), now);
+            }
+        }
+    }
+
+    /// The messages due by now, where to multicast each.
+    pub fn poll(&mut self, now: Time, place: Place, known: &mut Publications, addrs: &[IpAddr]) -> Vec<Vec<u8>> {
+        let Some(pending) = self.pending.remove(&place) else { return Vec::new() };
+        self.others_said.retain(|_, at| now.0 < at.0 + 1_000);
+        let mut messages = Vec::new();
+        let mut batch: Vec<(Key, u8)> = Vec::new();
+        let mut others: Vec<Other> = pending.others.into_iter().collect();
+        self.others_said.extend(others.iter().map(|other| ((other.clone(), place), now)));
+        let mut size = 0;
+        for (key, parts) in pending.nodes {
+            let Some(node) = known.get_mut(&key) else { continue };
+            node.say(place_id(place), parts, now);
+            let room = estimate(node);
+            if size + room > MESSAGE - 100 && !batch.is_empty() {
+                messages.extend(compose(known, addrs, &batch, &std::mem::take(&mut others), None));
+                (batch, size) = (Vec::new(), 0);
+            }
+            size += room;
+            batch.push((key, parts));
+        }
+        if !batch.is_empty() || !others.is_empty() {
+            messages.extend(compose(known, addrs, &batch, &others, None));
+        }
+        messages
+    }
+
+    /// Where answers are due by now.
+    pub fn due_places(&self, now: Time) -> Vec<Place> {
+        self.pending.iter().filter(|(_, pending)| pending.due <= now).map(|(place, _)| *place).collect()
+    }
+
+    /// When the next answer is due.
+    pub fn next_due(&self) -> Option<Time> {
+        let deferred = self.deferred.values().map(|deferred| deferred.due);
+        self.pending.values().map(|pending| pending.due).chain(deferred).min()
+    }
+
+    fn one_message(&self, here: &Here<'_>, found: &Found, legacy: Option<(u16, &[Question])>) -> Option<Vec<u8>> {
+        let mut size = 0;
+        let fits = |(key, _): &(&Key, &u8)| {
+            size += here.known.get(key).map_or(0, estimate);
+            size <= MESSAGE - 100
+        };
+        let nodes: Vec<(Key, u8)> =
+            found.nodes.iter().take_while(fits).map(|(key, parts)| (key.clone(), *parts)).collect();
+        // One that is larger than a message goes alone.
+        let nodes = match nodes.is_empty() {
+            true => found.nodes.iter().take(1).map(|(key, parts)| (key.clone(), *parts)).collect(),
+            false => nodes,
+        };
+        let others: Vec<Other> = found.others.iter().cloned().collect();
+        if nodes.is_empty() && others.is_empty() {
+            return None;
+        }
+        compose(here.known, here.addrs, &nodes, &others, legacy)
+    }
+}
+
+/// An interface and a family as one number.
+pub fn place_id(place: Place) -> u32 {
+    place.interface << 1 | u32::from(place.v6)
+}
+
+/// About what a node takes in a message, bytes.
+fn estimate(node: &Node) -> usize {
+    node.txt.len() + node.name.first().len() + 80
+}
+
+/// Adds what answers one question.
+fn collect(here: &Here<'_>, question: &Question, found: &mut Found) {
+    if question.class != IN && question.class != 255 {
+        return;
+    }
+    let any = question.rtype == rtype::ANY;
+    let name = &question.name;
+    let is = |wanted: u16| any || question.rtype == wanted;
+    let known = here.known;
+    let enumerate = |about: &About, parts: u8, found: &mut Found| {
+        for owner in here.owners {
+            for key in known.keys(owner, about, &super::exchange::ALL) {
+                *found.nodes.entry(key.clone()).or_default() |= parts;
+            }
+        }
+        found.shared = true;
+    };
+    let speaks = |node: &&Node| here.owners.contains(&node.record.owner);
+    if *name == ZONE.service_type && is(rtype::PTR) {
+        enumerate(&About::Everything, part::TYPE, found);
+    } else if let Some(service) = known.of_subtype(name).filter(|_| is(rtype::PTR)) {
+        enumerate(&About::Service(service.clone()), part::SUBTYPE, found);
+    } else if *name == ZONE.types && is(rtype::PTR) {
+        if here.owners.iter().any(|owner| known.services_of(owner).next().is_some()) {
+            found.others.insert(Other::Type);
+            found.shared = true;
+        }
+    } else if *name == ZONE.names && is(rtype::PTR) {
+        let services = here.owners.iter().flat_map(|owner| known.services_of(owner));
+        found.others.extend(services.cloned().map(Other::Service));
+        found.shared = true;
+    } else if name.parent().is_some_and(|parent| parent == ZONE.names) && is(rtype::TXT) {
+        let services = here.owners.iter().flat_map(|owner| known.services_of(owner));
+        let named = services.filter(|service| ZONE.service_name(service) == *name);
+        found.others.extend(named.cloned().map(Other::Service));
+    } else if let Some(node) = known.named(name).filter(speaks) {
+        let parts = match question.rtype {
+            rtype::ANY => part::SRV | part::TXT,
+            rtype::SRV => part::SRV,
+            rtype::TXT => part::TXT,
+            _ => part::NSEC,
+        };
+        *found.nodes.entry(node.record.key.clone()).or_default() |= parts;
+    } else if known.host(name).is_some_and(|host| here.owners.contains(&host.owner)) {
+        found.others.insert(Other::Host(name.clone()));
+    } else if let Some((owner, lease)) = ZONE.alive_of(name).filter(|_| is(rtype::TXT)) {
+        if let Some(owner) = here.owners.get(owner) {
+            found.alive.push((owner.clone(), lease));
+        }
+    }
+}
+
+/// Leaves out what the asker knows for at least half its time (RFC 6762 §7.1).
+fn leave_out_known(here: &Here<'_>, found: &mut Found, answers: &[Record]) {
+    for record in answers {
+        let key = match &record.data {
+            Data::Ptr(target) => ZONE.key(target),
+            _ => ZONE.key(&record.name),
+        };
+        if let Some((node, parts)) = key.and_then(|key| Some((here.known.get(key)?, found.nodes.get_mut(key)?))) {
+            for bit in [part::TYPE, part::SUBTYPE, part::SRV, part::TXT] {
+                let same =
+                    |own: &Record| own.name == record.name && own.data == record.data && record.ttl * 2 >= own.ttl;
+                if *parts & bit != 0 && node.records(bit).iter().any(same) {
+                    *parts &= !bit;
+                }
+            }
+        }
+        if record.name == ZONE.types && record.data == Data::Ptr(ZONE.service_type.clone()) {
+            found.others.remove(&Other::Type);
+        }
+        if record.name == ZONE.names {
+            found.others.retain(
+                |o| !matches!((o, &record.data), (Other::Service(s), Data::Ptr(t)) if ZONE.service_name(s) == *t),
+            );
+        }
+    }
+    found.nodes.retain(|_, parts| *parts != 0);
+}
+
+/// One message with these answers, and what belongs to them as additional records (RFC 6763 §12).
+fn compose(
+    known: &Publications,
+    addrs: &[IpAddr],
+    nodes: &[(Key, u8)],
+    others: &[Other],
+    legacy: Option<(u16, &[Question])>,
+) -> Option<Vec<u8>> {
+    let (mut answers, mut additionals, mut hosts) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for other in others {
+        match other {
+            Other::Type => answers.push(pointer(&ZONE.types, &ZONE.service_type)),
+            Other::Service(service) => {
+                let name = ZONE.service_name(service);
+                answers.push(pointer(&ZONE.names, &name));
+                let data = Data::Txt(rdata(&dnssd::encode_name(service)));
+                additionals.push(Record { name, class: IN, flush: false, ttl: NAMES_TTL, data });
+            }
+            Other::Host(host) => {
+                answers.extend(known.addresses(host, addrs));
+                answers.push(absent(known, host, addrs));
+            }
+        }
+    }
+    for (key, parts) in nodes {
+        let Some(node) = known.get(key) else { continue };
+        answers.extend(node.records(*parts));
+        if parts & (part::TYPE | part::SUBTYPE) != 0 {
+            additionals.extend(node.records((part::SRV | part::TXT) & !parts));
+        }
+        if parts & part::NSEC == 0 {
+            hosts.insert(node.host.clone());
+        }
+    }
+    additionals.extend(hosts.iter().flat_map(|host| known.addresses(host, addrs)));
+    let mut message = match legacy {
+        Some((id, questions)) => {
+            let mut message = Builder::response(id, MESSAGE);
+            questions.iter().for_each(|question| {
+                message.question(question);
+            });
+            for record in answers.iter_mut().chain(&mut additionals) {
+                (record.ttl, record.flush) = (record.ttl.min(LEGACY_TTL), false);
+            }
+            message
+        }
+        None => Builder::response(0, MESSAGE),
+    };
+    let said = answers.iter().filter(|record| message.answer(record)).count();
+    additionals.iter().for_each(|record| {
+        message.additional(record);
+    });
+    (said > 0).then(|| message.finish())
+}
+
+/// How long an enumerated name holds, seconds (RFC 6762 §10).
+const NAMES_TTL: u32 = 4_500;
+
+fn pointer(from: &Name, to: &Name) -> Record {
+    Record { name: from.clone(), class: IN, flush: false, ttl: NAMES_TTL, data: Data::Ptr(to.clone()) }
+}
+
+/// That a host has no other address records (RFC 6762 §6.1).
+fn absent(known: &Publications, host: &Name, addrs: &[IpAddr]) -> Record {
+    let there = known.addresses(host, addrs);
+    let mut types: Vec<u16> = there.iter().map(|record| record.data.rtype()).collect();
+    types.sort_unstable();
+    types.dedup();
+    let ttl = there.first().map_or(120, |record| record.ttl);
+    Record { name: host.clone(), class: IN, flush: true, ttl, data: Data::Nsec { next: host.clone(), types } }
+}

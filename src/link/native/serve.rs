@@ -1,0 +1,236 @@
+//! The answering side of the lookup exchange ([`super::exchange`]).
+
+use std::net::IpAddr;
+
+use sha2::{Digest, Sha256};
+
+use super::exchange::{Exchange, Held, Range, Sum, Tag, Verdict, ALL, RANGES};
+use super::message::{self, Builder, Record};
+use super::name::Name;
+use super::pace::Bucket;
+use super::publication::{part, Publications};
+use crate::record::{Question, Time};
+
+/// A message that fits one Ethernet frame over IPv6, bytes.
+pub const MESSAGE: usize = 1_452;
+/// Messages to askers that have not proven their address, at once and a second.
+const UNPROVEN: (u64, u64) = (50, 50);
+/// Messages to all others: as many as a 100 Mbit link carries twice over.
+const PROVEN: (u64, u64) = (2_048, 16_384);
+/// Messages for one fetch, at most: what a socket buffer of the default size holds.
+const BUDGET: u8 = 64;
+/// So few nodes are sent rather than compared further.
+const FEW: u32 = 24;
+/// Ranges covered by one message that carries records.
+const COVERED: usize = 4;
+
+/// Answers the exchange's questions.
+#[derive(Debug)]
+pub struct Server {
+    secret: [u8; 32],
+    unproven: Bucket,
+    proven: Bucket,
+}
+
+/// A question of the exchange, as it came.
+pub struct Asked<'a> {
+    /// The DNS question, to be echoed.
+    pub question: &'a message::Question,
+    /// What it asks for.
+    pub about: &'a Question,
+    /// Its message id.
+    pub id: u16,
+    /// Who asks.
+    pub from: IpAddr,
+    /// The addresses of the interface it came over.
+    pub addrs: &'a [IpAddr],
+}
+
+/// What became of a question.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Served {
+    /// These messages answer it.
+    Messages(Vec<Vec<u8>>),
+    /// The registry has nothing that was asked for.
+    Nothing,
+    /// Too many are asked for at once.
+    Refused,
+}
+
+impl Server {
+    /// A server whose tokens depend on `secret`.
+    pub fn new(secret: [u8; 32]) -> Server {
+        Server { secret, unproven: Bucket::new(UNPROVEN.0, UNPROVEN.1), proven: Bucket::new(PROVEN.0, PROVEN.1) }
+    }
+
+    fn token(&self, from: IpAddr) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(self.secret);
+        match from {
+            IpAddr::V4(v4) => hash.update(v4.octets()),
+            IpAddr::V6(v6) => hash.update(v6.octets()),
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+
+    /// One message of what `owner` has for who may have nothing of it.
+    pub fn ask(&mut self, now: Time, known: &Publications, owner: (&str, Tag), asked: &Asked<'_>) -> Served {
+        if known.sum(owner.0, asked.about, &ALL, None).count == 0 {
+            return Served::Nothing;
+        }
+        if !self.unproven.take(now, 1) {
+            return Served::Refused;
+        }
+        let all = [Held { range: ALL, sum: Sum::default() }];
+        Served::Messages(self.answer(known, owner, asked, &all, 1))
+    }
+
+    /// What `owner` has in the ranges, in at most `budget` messages; one only without the right token.
+    pub fn fetch(
+        &mut self,
+        now: Time,
+        known: &Publications,
+        owner: (&str, Tag),
+        asked: &Asked<'_>,
+        token: u64,
+        wanted: (&[Held], u8),
+    ) -> Served {
+        let (ranges, budget) = wanted;
+        let proven = token == self.token(asked.from);
+        let bucket = if proven { &mut self.proven } else { &mut self.unproven };
+        if !bucket.take(now, 1) {
+            return Served::Refused;
+        }
+        let budget = if proven { budget.clamp(1, BUDGET) } else { 1 };
+        let messages = self.answer(known, owner, asked, ranges, budget);
+        self.proven.take(now, messages.len() as u64 - u64::from(!messages.is_empty()));
+        Served::Messages(messages)
+    }
+
+    fn answer(
+        &self,
+        known: &Publications,
+        owner: (&str, Tag),
+        asked: &Asked<'_>,
+        ranges: &[Held],
+        budget: u8,
+    ) -> Vec<Vec<u8>> {
+        let mut reply = Reply {
+            known,
+            asked,
+            registry: owner.1,
+            token: self.token(asked.from),
+            total: known.sum(owner.0, asked.about, &ALL, None),
+            budget: usize::from(budget),
+            ready: Vec::new(),
+        };
+        let (mut verdicts, mut wanted) = (Vec::new(), Vec::new());
+        for held in ranges.iter().take(RANGES) {
+            let sum = known.sum(owner.0, asked.about, &held.range, None);
+            if sum == held.sum {
+                verdicts.push(Verdict::Same(held.range.clone()));
+            } else if held.sum.count == 0 || sum.count <= FEW {
+                wanted.push(held.range.clone());
+            } else {
+                verdicts.push(Verdict::Differs(Held { range: held.range.clone(), sum }));
+            }
+        }
+        if !verdicts.is_empty() {
+            reply.push(reply.builder(verdicts.len()), verdicts);
+        }
+        reply.records(owner.0, &wanted);
+        reply.finish()
+    }
+}
+
+/// Messages in the making; the last is not encoded before it is known to be the last.
+struct Reply<'a> {
+    known: &'a Publications,
+    asked: &'a Asked<'a>,
+    registry: Tag,
+    token: u64,
+    total: Sum,
+    budget: usize,
+    ready: Vec<(Builder, Vec<Verdict>)>,
+}
+
+impl Reply<'_> {
+    fn builder(&self, verdicts: usize) -> Builder {
+        let mut builder = Builder::response(self.asked.id, MESSAGE);
+        builder.reserve_option(Exchange::answer_len(verdicts));
+        builder.question(self.asked.question);
+        builder
+    }
+
+    fn push(&mut self, builder: Builder, verdicts: Vec<Verdict>) {
+        self.ready.push((builder, verdicts));
+    }
+
+    fn is_spent(&self) -> bool {
+        self.ready.len() >= self.budget
+    }
+
+    /// Everything in the ranges, as far as the budget goes.
+    fn records(&mut self, owner: &str, ranges: &[Range]) {
+        let mut builder = self.builder(COVERED);
+        let mut verdicts: Vec<Verdict> = Vec::new();
+        let mut hosts: Vec<Name> = Vec::new();
+        for range in ranges {
+            let mut first = *range.start();
+            for key in self.known.keys(owner, self.asked.about, range) {
+                let Some(node) = self.known.get(key) else { continue };
+                let pointer = match self.asked.about {
+                    Question::Service(_) => part::SUBTYPE,
+                    _ => part::TYPE,
+                };
+                let mut group = node.records(pointer | part::SRV | part::TXT);
+                let new_host = !hosts.contains(&node.host);
+                if new_host {
+                    group.extend(self.known.addresses(&node.host, self.asked.addrs));
+                }
+                if verdicts.len() < COVERED && builder.answers(&group.iter().collect::<Vec<&Record>>()) {
+                    hosts.extend(new_host.then(|| node.host.clone()));
+                    continue;
+                }
+                if first < node.position {
+                    verdicts.push(Verdict::Covered(first..=node.position - 1));
+                    first = node.position;
+                }
+                let full = std::mem::replace(&mut builder, self.builder(COVERED));
+                self.push(full, std::mem::take(&mut verdicts));
+                if self.is_spent() {
+                    return;
+                }
+                if !new_host {
+                    group.extend(self.known.addresses(&node.host, self.asked.addrs));
+                }
+                hosts = vec![node.host.clone()];
+                builder.answers(&group.iter().collect::<Vec<&Record>>());
+            }
+            verdicts.push(Verdict::Covered(first..=*range.end()));
+            if verdicts.len() == COVERED {
+                let full = std::mem::replace(&mut builder, self.builder(COVERED));
+                self.push(full, std::mem::take(&mut verdicts));
+                hosts.clear();
+                if self.is_spent() {
+                    return;
+                }
+            }
+        }
+        if !verdicts.is_empty() {
+            self.push(builder, verdicts);
+        }
+    }
+
+    fn finish(self) -> Vec<Vec<u8>> {
+        let count = self.ready.len();
+        let (token, registry, total) = (self.token, self.registry, self.total);
+        let encode = |(i, (mut builder, verdicts)): (usize, (Builder, Vec<Verdict>))| {
+            let answer = Exchange::Answer { token, registry, total, verdicts, last: i + 1 == count };
+            builder.option(&answer.encode());
+            builder.finish()
+        };
+        self.ready.into_iter().enumerate().map(encode).collect()
+    }
+}

@@ -1,0 +1,121 @@
+//! Which registries are alive, by their alive records, and who is believed to speak for them.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::alive::Alive;
+use super::asker::{Asker, GIVE_UP_MS};
+use super::exchange::{Sum, Tag, ALL};
+use super::herald::service_hash;
+use super::message::{Data, Record};
+use super::outbox::{Outbox, Place};
+use super::zone::ZONE;
+use crate::record::{Key, Question, Sighting, Time};
+
+impl Asker {
+    /// Takes an alive record: what is held of its owner is right, or is asked for.
+    pub(super) fn handle_alive(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        place: Place,
+        who: (&str, u32),
+        alive: &Alive,
+        out: &mut Outbox,
+    ) {
+        let (owner, lease) = who;
+        let Some(tag) = Tag::of(owner) else { return self.refuse("alive", out) };
+        let direct = SocketAddr::new(from.ip(), alive.port);
+        let known = self.peers.get(tag);
+        let at = known.and_then(|peer| peer.addrs.get(&place)).copied();
+        if let Some(at) = at.filter(|at| at.ip() != direct.ip()) {
+            return self.doubt_address(now, tag, place, (at, direct), owner);
+        }
+        if known.and_then(|peer| peer.sequences.get(&lease)).is_some_and(|sequence| *sequence > alive.sequence) {
+            return self.refuse("alive-replayed", out);
+        }
+        let (mut live, mut wanted): (Vec<Key>, Vec<_>) = (Vec::new(), Vec::new());
+        for (question, said) in self.questions_for(owner, alive) {
+            let held = self.cache.sum(owner, &question, &ALL, Some(lease));
+            let verified = known.and_then(|peer| peer.verified.get(&(question.clone(), lease))).copied();
+            let holds = said == Some(held) || verified == Some((said.unwrap_or(alive.total), held));
+            if holds {
+                let keys = self.cache.keys(owner, &question, &ALL);
+                let of_lease = |key: &Key| self.cache.record(key).is_some_and(|record| record.lease == lease);
+                live.extend(keys.into_iter().filter(of_lease));
+            } else {
+                let trigger = Some((lease, said.unwrap_or(alive.total)));
+                wanted.push(((tag, place, question), direct, trigger));
+            }
+        }
+        let held = at.is_some() || !live.is_empty();
+        for (errand, addr, trigger) in wanted {
+            self.fetch(now, errand, addr, trigger, GIVE_UP_MS);
+        }
+        if held {
+            if let Some(peer) = self.peers.entry(tag) {
+                peer.addrs.insert(place, direct);
+                peer.sequences.insert(lease, alive.sequence);
+            }
+        }
+        self.peers.found(tag);
+        if !live.is_empty() {
+            out.tell(Sighting::Alive { keys: live, at: now });
+        }
+    }
+
+    /// The questions that an alive record concerns, and what it says the answer comes to.
+    fn questions_for(&self, owner: &str, alive: &Alive) -> Vec<(Question, Option<Sum>)> {
+        if self.interests.contains_key(&Question::Everything) {
+            return vec![(Question::Everything, Some(alive.total))];
+        }
+        let held = self.cache.services_of(owner).map(|service| Question::Service(service.clone()));
+        match &alive.services {
+            Some(services) => {
+                let listed = services.keys().filter_map(|hash| self.by_hash.get(hash).cloned());
+                let all: BTreeSet<Question> = held.chain(listed).collect();
+                let sum = |question: &Question| match question {
+                    Question::Service(service) => services.get(&service_hash(service)).copied().unwrap_or_default(),
+                    _ => alive.total,
+                };
+                all.into_iter().map(|question| (question.clone(), Some(sum(&question)))).collect()
+            }
+            None => self.interests.keys().map(|question| (question.clone(), None)).collect(),
+        }
+    }
+
+    /// An alive record came from another address than the registry's: it moved, or somebody lies. It is
+    /// asked where it was, and believed elsewhere only when nobody answers there.
+    fn doubt_address(&mut self, now: Time, tag: Tag, place: Place, addrs: (SocketAddr, SocketAddr), owner: &str) {
+        let (at, claimed) = addrs;
+        let Some(service) = self.cache.services_of(owner).next().cloned() else {
+            // Nothing is held of it that could be lost.
+            self.peers.entry(tag).into_iter().for_each(|peer| {
+                peer.addrs.remove(&place);
+            });
+            return;
+        };
+        self.peers.entry(tag).into_iter().for_each(|peer| {
+            peer.rivals.insert(place, claimed);
+        });
+        let question = self.question_of(&service);
+        self.fetch(now, (tag, place, question), at, None, GIVE_UP_MS);
+    }
+
+    /// Whether a record about a node of our kind comes from where its registry is known to be; if not,
+    /// the registry is asked instead.
+    pub(super) fn comes_from_its_owner(&mut self, now: Time, from: SocketAddr, place: Place, record: &Record) -> bool {
+        let key = match &record.data {
+            Data::Ptr(instance) => ZONE.key(instance),
+            _ => ZONE.key(&record.name),
+        };
+        let Some(known) = key.and_then(|key| self.cache.record(key)) else { return true };
+        let known = known.clone();
+        let tag = Tag::of(&known.owner);
+        let at = tag.and_then(|tag| self.peers.get(tag)).and_then(|peer| peer.addrs.get(&place));
+        let Some((tag, addr)) = tag.zip(at.copied()).filter(|(_, addr)| addr.ip() != from.ip()) else { return true };
+        let question = self.question_of(&known.service.name);
+        self.fetch(now, (tag, place, question), addr, None, GIVE_UP_MS);
+        false
+    }
+}

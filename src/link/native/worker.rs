@@ -1,0 +1,172 @@
+//! The thread of the link: what comes goes into the endpoint, what it wants is done.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::eventfd::EventFd;
+use std::os::fd::AsFd;
+use tokio::sync::{mpsc, oneshot};
+
+use super::endpoint::Endpoint;
+use super::io::{Attached, Output};
+use super::socket::{self, Changes, Sockets, PATIENCE};
+use crate::clock;
+use crate::link::Message;
+use crate::record::{Owner, Sighting, Time};
+
+/// Changes of the interfaces come in bursts; they are listed when it has been quiet for so long.
+const QUIET: Duration = Duration::from_millis(20);
+/// The longest sleep while something is due: our clock goes on while the host sleeps, the kernel's timers do not.
+const NAP: Duration = Duration::from_secs(1);
+/// The registries do not keep up: when to try again.
+const RETRY: Duration = Duration::from_millis(1);
+/// How long the last goodbyes may take.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Counters, as last told by the thread.
+pub(super) type Counters = Arc<Mutex<Vec<(&'static str, u64)>>>;
+
+pub(super) enum Submitted {
+    Message(Owner, Message),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// All that the thread owns.
+pub(super) struct Worker {
+    pub sockets: Sockets,
+    pub changes: Changes,
+    pub endpoint: Endpoint,
+    pub attached: Vec<Attached>,
+    pub submitted: Receiver<Submitted>,
+    /// Written to after each submission.
+    pub bell: Arc<EventFd>,
+    pub sightings: mpsc::Sender<Sighting>,
+    /// Those that the channel has no room for yet, in order.
+    pub untold: VecDeque<Sighting>,
+    pub counters: Counters,
+}
+
+impl Worker {
+    pub fn run(mut self) {
+        let (mut ended, mut closes, mut lists) = (Vec::new(), None, None::<Time>);
+        let now = clock::now();
+        self.endpoint.set_interfaces(now, self.attached.clone());
+        loop {
+            let now = clock::now();
+            if !self.take_submitted(now, &mut ended) && closes.is_none() {
+                self.endpoint.shutdown(now);
+                closes = Some(now + CLOSING);
+            }
+            if self.changes.take() {
+                lists = Some(now + QUIET);
+            }
+            if lists.is_some_and(|at| at <= now) {
+                lists = None;
+                self.list_interfaces(now);
+            }
+            if self.untold.is_empty() {
+                let endpoint = &mut self.endpoint;
+                self.sockets.receive(|datagram| endpoint.handle_datagram(now, datagram));
+            }
+            if self.endpoint.next_due().is_some_and(|due| due <= now) {
+                self.endpoint.handle_timeout(now);
+            }
+            self.carry_out();
+            self.tell();
+            if self.endpoint.is_over() || closes.is_some_and(|at| at <= now) {
+                break;
+            }
+            let due = [self.endpoint.next_due(), closes, lists];
+            self.wait(due.into_iter().flatten().min());
+        }
+        // The sockets are closed before anybody is told.
+        drop(self);
+        for ended in ended {
+            let _ = ended.send(());
+        }
+    }
+
+    /// Takes what was submitted; `false` when the link is to end.
+    fn take_submitted(&mut self, now: Time, ended: &mut Vec<oneshot::Sender<()>>) -> bool {
+        let _ = self.bell.read();
+        loop {
+            match self.submitted.try_recv() {
+                Ok(Submitted::Message(from, message)) => {
+                    let moves = !matches!(message, Message::Commands { .. });
+                    self.endpoint.submit(now, &from, message);
+                    if moves {
+                        self.speak();
+                    }
+                }
+                Ok(Submitted::Shutdown(told)) => ended.push(told),
+                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return ended.is_empty(),
+            }
+        }
+    }
+
+    fn list_interfaces(&mut self, now: Time) {
+        match socket::attached() {
+            Ok(attached) if attached != self.attached => {
+                self.attached.clone_from(&attached);
+                self.endpoint.set_interfaces(now, attached);
+                self.speak();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the interfaces are taken to be what they were"),
+        }
+    }
+
+    /// Is in the group where the registries speak.
+    fn speak(&mut self) {
+        let places = self.endpoint.places().into_iter().map(|place| (place.interface, place.v6));
+        self.sockets.speak_on(&self.attached, places);
+    }
+
+    fn carry_out(&mut self) {
+        let mut patience = PATIENCE;
+        while let Some(output) = self.endpoint.poll_output() {
+            match output {
+                Output::Transmit(transmit) => self.sockets.send(&transmit, &mut patience),
+                Output::Sighting(sighting) => self.untold.push_back(sighting),
+                Output::Done(done) => {
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        while let Ok(permit) = self.sightings.try_reserve() {
+            let Some(sighting) = self.untold.pop_front() else { return };
+            permit.send(sighting);
+        }
+        if self.sightings.is_closed() {
+            self.untold.clear();
+        }
+    }
+
+    /// Waits for input, at most until `due`.
+    fn wait(&mut self, due: Option<Time>) {
+        self.publish_counters();
+        let due = due.map(|due| (due - clock::now()).min(NAP));
+        let limit = if self.untold.is_empty() { due } else { Some(due.unwrap_or(RETRY).min(RETRY)) };
+        let limit = limit.map_or(PollTimeout::NONE, |limit| PollTimeout::try_from(limit).unwrap_or(PollTimeout::ZERO));
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds = vec![readable(self.bell.as_fd()), readable(self.changes.fd())];
+        if self.untold.is_empty() {
+            fds.extend(self.sockets.fds().map(readable));
+        }
+        // Interrupted or not, everything is looked at.
+        let _ = poll(&mut fds, limit);
+    }
+
+    fn publish_counters(&self) {
+        let mut counters = self.sockets.counts().list();
+        counters.extend(self.endpoint.counters());
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+}

@@ -1,0 +1,143 @@
+//! Whole native endpoints on a simulated link, in virtual time.
+
+mod net;
+
+use mdns_registry::{Action, Selection};
+use net::{service, Net, Weather};
+
+#[test]
+fn a_node_is_found_by_a_cold_lookup_within_30_ms() {
+    let mut net = Net::new(1, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    net.register(one, &service("greeter", 0..1), 120);
+    net.run(5_000);
+    let (ms, found) = net.get(two, "greeter");
+    assert!(found == 1 && ms <= 30, "{found} in {ms} ms");
+}
+
+#[test]
+fn thousands_of_nodes_are_found_by_a_cold_lookup_from_one_host_and_from_many() {
+    for (hosts, nodes) in [(1, 100), (1, 5_000), (20, 250)] {
+        let mut net = Net::new(2, Weather::FAIR);
+        for _ in 0..hosts {
+            let host = net.host();
+            for part in 0..nodes / 500 + 1 {
+                let last = ((part + 1) * 500).min(nodes);
+                let from = part * 500;
+                if from < last {
+                    net.register(host, &service("greeter", from..last), 120);
+                }
+            }
+        }
+        net.run(5_000);
+        let asker = net.host();
+        let (ms, found) = net.get(asker, "greeter");
+        assert!(found == hosts * nodes && ms <= 60, "{hosts} x {nodes}: {found} in {ms} ms, {:?}", net.sent);
+    }
+}
+
+#[test]
+fn a_watcher_is_told_of_create_update_and_delete_at_once() {
+    let mut net = Net::new(3, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    let watch = net.watch(two, None);
+    net.run(1_000);
+    net.register(one, &service("greeter", 0..1), 120);
+    net.run(5);
+    assert_eq!(net.events(two, watch), [(Action::Create, "greeter-0".into(), 8_000)]);
+    let moved =
+        mdns_registry::Service::from_json(r#"{"name":"greeter","nodes":[{"id":"greeter-0","port":9}]}"#).unwrap();
+    let moved = mdns_registry::Service { version: "1.0.0".into(), ..moved };
+    net.register(one, &moved, 120);
+    net.run(5);
+    assert_eq!(net.events(two, watch), [(Action::Update, "greeter-0".into(), 9)]);
+    net.deregister(one, &Selection::from_json(r#"{"name":"greeter"}"#).unwrap());
+    net.run(50);
+    assert_eq!(net.events(two, watch), [(Action::Delete, "greeter-0".into(), 9)]);
+}
+
+#[test]
+fn a_closed_registry_is_gone_within_50_ms_and_a_killed_one_after_its_lease() {
+    for lease in [3, 10, 60] {
+        let mut net = Net::new(4, Weather::FAIR);
+        let (one, two, watcher) = (net.host(), net.host(), net.host());
+        net.watch(watcher, Some("greeter"));
+        net.register(one, &service("greeter", 0..5), lease);
+        net.register(two, &service("greeter", 5..10), lease);
+        net.run(20_000);
+        assert_eq!(net.found(watcher, "greeter"), 10);
+        net.close(one);
+        net.run(50);
+        assert_eq!(net.found(watcher, "greeter"), 5);
+        net.kill(two);
+        let killed = net.now;
+        assert!(net.run_until(|net| net.found(watcher, "greeter") == 0, (lease + 2) * 1_000));
+        assert!(net.now.0 - killed.0 <= (lease + 1) * 1_000, "lease {lease}: {} ms", net.now.0 - killed.0);
+    }
+}
+
+#[test]
+fn nothing_live_is_deleted_in_ten_minutes_of_30_percent_loss() {
+    for lease in [3, 120] {
+        let mut net = Net::new(5, Weather::lossy(0.3));
+        let watcher = net.host();
+        let watch = net.watch(watcher, None);
+        for _ in 0..10 {
+            let host = net.host();
+            net.register(host, &service("greeter", 0..10), lease);
+        }
+        assert!(net.run_until(|net| net.found(watcher, "greeter") == 100, 5_000), "{}", net.found(watcher, "greeter"));
+        net.run(600_000);
+        let deleted = net.events(watcher, watch).iter().filter(|(action, ..)| *action == Action::Delete).count();
+        assert_eq!((deleted, net.found(watcher, "greeter")), (0, 100), "lease {lease}");
+    }
+}
+
+#[test]
+fn all_are_visible_within_3_s_after_a_partition_heals() {
+    for seconds in [10, 130, 600] {
+        let mut net = Net::new(6, Weather::lossy(0.01));
+        let watchers: Vec<usize> = (0..3).map(|_| net.host()).collect();
+        for i in 0..30 {
+            let host = net.host();
+            net.hosts[host].group = 0;
+            net.register(host, &service("greeter", i * 10..i * 10 + 10), 120);
+        }
+        for watcher in &watchers {
+            net.watch(*watcher, Some("greeter"));
+        }
+        let all = |net: &Net| watchers.iter().all(|watcher| net.found(*watcher, "greeter") == 300);
+        assert!(net.run_until(all, 5_000));
+        watchers.iter().for_each(|watcher| net.hosts[*watcher].group = 1);
+        net.run(seconds * 1_000);
+        watchers.iter().for_each(|watcher| net.hosts[*watcher].group = 0);
+        assert!(
+            net.run_until(all, 3_000),
+            "{seconds} s: {:?}",
+            watchers.iter().map(|w| net.found(*w, "greeter")).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn a_lookup_through_30_percent_loss_is_complete_within_2_s() {
+    for (nodes, limit) in [(1, 1_000), (100, 1_000), (1_000, 2_000)] {
+        let mut worst = 0;
+        for seed in 0..20 {
+            let mut net = Net::new(seed, Weather::FAIR);
+            let (one, two) = (net.host(), net.host());
+            net.register(one, &service("greeter", 0..nodes), 120);
+            net.run(3_000);
+            net.weather = Weather::lossy(0.3);
+            let start = net.now;
+            net.get(two, "greeter");
+            assert!(
+                net.run_until(|net| net.found(two, "greeter") == nodes, limit),
+                "seed {seed}: {}",
+                net.found(two, "greeter")
+            );
+            worst = worst.max(net.now.0 - start.0);
+        }
+        println!("{nodes} nodes: at most {worst} ms");
+    }
+}

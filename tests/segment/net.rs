@@ -1,0 +1,350 @@
+//! Hosts on one simulated link in virtual time: each a registry and a whole native endpoint.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mdns_registry::engine::{Engine, Lookup, LookupId, Output as Told, WatchId};
+use mdns_registry::event::{Action, Event};
+use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via};
+use mdns_registry::link::{Message, Patience, Scope};
+use mdns_registry::record::{Interface, Owner, Question, Sighting, Time};
+use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
+
+const MDNS: u16 = 5_353;
+const DIRECT: u16 = 40_000;
+const INTERFACE: u32 = 2;
+const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
+/// As the native link tells it.
+const PATIENCE: Patience = Patience {
+    check_after: Duration::from_secs(86_400),
+    grace: Duration::from_secs(1),
+    answer: Duration::from_millis(500),
+};
+
+/// What the link does to datagrams.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// Share of datagrams that each receiver misses.
+    pub loss: f32,
+    /// Share that each receiver gets twice.
+    pub duplicates: f32,
+    /// A datagram takes up to so long, milliseconds.
+    pub delay: u64,
+}
+
+impl Weather {
+    pub const FAIR: Weather = Weather { loss: 0.0, duplicates: 0.0, delay: 0 };
+
+    pub fn lossy(loss: f32) -> Weather {
+        Weather { loss, ..Weather::FAIR }
+    }
+}
+
+/// A host of the link.
+pub struct Host {
+    pub owner: Owner,
+    pub engine: Engine,
+    pub endpoint: Endpoint,
+    pub ip: Ipv4Addr,
+    pub up: bool,
+    /// Hosts hear each other only within one group.
+    pub group: u8,
+    pub settled: Vec<LookupId>,
+    pub dropped: BTreeMap<&'static str, u64>,
+    due: Option<Time>,
+}
+
+struct Flying {
+    to: usize,
+    via: Via,
+    from: SocketAddr,
+    multicast: bool,
+    bytes: Arc<Vec<u8>>,
+}
+
+/// The link and its hosts.
+pub struct Net {
+    pub now: Time,
+    pub hosts: Vec<Host>,
+    pub weather: Weather,
+    pub sent: BTreeMap<&'static str, u64>,
+    by_ip: HashMap<Ipv4Addr, usize>,
+    flying: BinaryHeap<Reverse<(u64, u64)>>,
+    packets: HashMap<u64, Flying>,
+    dues: BinaryHeap<Reverse<(Time, usize)>>,
+    next: u64,
+    rng: fastrand::Rng,
+}
+
+impl Net {
+    pub fn new(seed: u64, weather: Weather) -> Net {
+        Net {
+            now: Time(10_000_000),
+            hosts: Vec::new(),
+            weather,
+            sent: BTreeMap::new(),
+            by_ip: HashMap::new(),
+            flying: BinaryHeap::new(),
+            packets: HashMap::new(),
+            dues: BinaryHeap::new(),
+            next: 0,
+            rng: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// Adds a host whose registry is open.
+    pub fn host(&mut self) -> usize {
+        let i = self.hosts.len();
+        let ip = Ipv4Addr::from_bits(0x0a00_0001 + u32::try_from(i).unwrap());
+        let owner = owner(self.rng.u128(..));
+        let mut seed = [0; 32];
+        self.rng.fill(&mut seed);
+        let endpoint = Endpoint::new(Config { port: MDNS, direct_port_v4: DIRECT, direct_port_v6: 0, seed });
+        let engine = Engine::new(owner.clone(), Scope::Default, PATIENCE);
+        let (settled, dropped) = (Vec::new(), BTreeMap::new());
+        self.hosts.push(Host { owner, engine, endpoint, ip, up: true, group: 0, settled, dropped, due: None });
+        self.by_ip.insert(ip, i);
+        let host = &mut self.hosts[i];
+        host.endpoint.set_interfaces(self.now, vec![attached(ip)]);
+        let joined = host.owner.clone();
+        host.endpoint.submit(self.now, &joined, Message::Join(Scope::Default));
+        self.drain(i);
+        i
+    }
+
+    /// Registers nodes of a service on a host.
+    pub fn register(&mut self, host: usize, service: &Service, lease_s: u64) {
+        let options = RegisterOptions { ttl: Duration::from_secs(lease_s), ..RegisterOptions::default() };
+        self.hosts[host].engine.register(self.now, service, options).unwrap();
+        self.drain(host);
+    }
+
+    pub fn deregister(&mut self, host: usize, selection: &Selection) {
+        self.hosts[host].engine.deregister(selection);
+        self.drain(host);
+    }
+
+    /// Watches a service, or all.
+    pub fn watch(&mut self, host: usize, service: Option<&str>) -> WatchId {
+        let options = WatchOptions { service: service.map(str::to_owned), queue: 100_000 };
+        let id = self.hosts[host].engine.watch(self.now, &options, Duration::from_millis(300));
+        self.drain(host);
+        id
+    }
+
+    /// Looks a service up; how long it took until settled, milliseconds, and what was found.
+    pub fn get(&mut self, host: usize, service: &str) -> (u64, usize) {
+        let question = Question::Service(service.into());
+        let start = self.now;
+        let lookup = self.hosts[host].engine.lookup(self.now, &question, Duration::from_millis(300));
+        self.drain(host);
+        if let Lookup::Waits(id) = lookup {
+            self.run_until(|net| net.hosts[host].settled.contains(&id), 400);
+        }
+        (self.now.0 - start.0, self.found(host, service))
+    }
+
+    /// Nodes that a host sees of a service now.
+    pub fn found(&self, host: usize, service: &str) -> usize {
+        self.hosts[host].engine.services(service).iter().map(|service| service.nodes.len()).sum()
+    }
+
+    /// The events a watch has had since the last call.
+    pub fn events(&mut self, host: usize, watch: WatchId) -> Vec<(Action, String, u16)> {
+        let mut events = Vec::new();
+        while let Some(event) = self.hosts[host].engine.next_event(watch) {
+            if let Event::Service(change) = event {
+                let node = &change.service.nodes[0];
+                events.push((change.action, node.id.clone(), node.port));
+            }
+        }
+        events
+    }
+
+    /// The process of a host is killed.
+    pub fn kill(&mut self, host: usize) {
+        self.hosts[host].up = false;
+    }
+
+    /// Closes a host's registry as `Registry::close` does.
+    pub fn close(&mut self, host: usize) {
+        let now = self.now;
+        self.hosts[host].engine.withdraw_all();
+        self.drain(host);
+        let owner = self.hosts[host].owner.clone();
+        self.hosts[host].endpoint.submit(now, &owner, Message::Leave);
+        self.hosts[host].endpoint.shutdown(now);
+        self.drain(host);
+    }
+
+    /// Sends a datagram that no endpoint made.
+    pub fn inject(&mut self, from: SocketAddr, to: Option<usize>, bytes: Vec<u8>) {
+        let bytes = Arc::new(bytes);
+        for host in 0..self.hosts.len() {
+            if to.is_none_or(|to| to == host) {
+                self.fly(host, Via::Group, from, true, &bytes, 0);
+            }
+        }
+    }
+
+    pub fn run(&mut self, ms: u64) {
+        self.run_until(|_| false, ms);
+    }
+
+    /// Runs until something is so, for at most `ms`; whether it came to be.
+    pub fn run_until(&mut self, mut is: impl FnMut(&Net) -> bool, ms: u64) -> bool {
+        let end = Time(self.now.0 + ms);
+        loop {
+            if is(self) {
+                return true;
+            }
+            let flight = self.flying.peek().map(|Reverse((at, _))| Time(*at));
+            let due = loop {
+                match self.dues.peek() {
+                    Some(Reverse((at, host))) if self.hosts[*host].due != Some(*at) => drop(self.dues.pop()),
+                    Some(Reverse((at, host))) => break Some((*at, *host)),
+                    None => break None,
+                }
+            };
+            let next = flight.into_iter().chain(due.map(|(at, _)| at)).min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                self.now = end;
+                return is(self);
+            };
+            self.now = self.now.max(next);
+            if flight == Some(next) {
+                self.land();
+            } else if let Some((_, host)) = due {
+                self.hosts[host].due = None;
+                if self.hosts[host].up {
+                    self.hosts[host].engine.handle_timeout(self.now);
+                    self.hosts[host].endpoint.handle_timeout(self.now);
+                    self.drain(host);
+                }
+            }
+        }
+    }
+
+    fn land(&mut self) {
+        let Some(Reverse((_, number))) = self.flying.pop() else { return };
+        let Some(packet) = self.packets.remove(&number) else { return };
+        let host = &mut self.hosts[packet.to];
+        if !host.up {
+            return;
+        }
+        let to = if packet.multicast { GROUP } else { IpAddr::V4(host.ip) };
+        let datagram = Datagram { bytes: &packet.bytes, via: packet.via, from: packet.from, to, interface: INTERFACE };
+        host.endpoint.handle_datagram(self.now, datagram);
+        self.drain(packet.to);
+    }
+
+    /// Moves what a host's registry and endpoint tell each other, and sends what goes out.
+    fn drain(&mut self, i: usize) {
+        loop {
+            let host = &mut self.hosts[i];
+            let mut commands = Vec::new();
+            while let Some(output) = host.engine.poll_output() {
+                match output {
+                    Told::Command(command) => commands.push(command),
+                    Told::Settled(id) => host.settled.push(id),
+                    Told::Ready(_) => {}
+                }
+            }
+            if !commands.is_empty() {
+                let owner = host.owner.clone();
+                host.endpoint.submit(self.now, &owner, Message::Commands { commands, done: None });
+            }
+            let Some(output) = host.endpoint.poll_output() else { break };
+            match output {
+                Output::Sighting(sighting) => {
+                    if let Sighting::Dropped(reason) = &sighting {
+                        *host.dropped.entry(reason).or_default() += 1;
+                    }
+                    host.engine.handle_sighting(self.now, &sighting);
+                }
+                Output::Transmit(transmit) => self.transmit(i, transmit),
+                Output::Done(done) => drop(done.send(())),
+            }
+        }
+        let host = &mut self.hosts[i];
+        let due = [host.engine.next_due(), host.endpoint.next_due()].into_iter().flatten().min();
+        let due = due.map(|due| due.max(Time(self.now.0 + 1)));
+        if due != host.due {
+            host.due = due;
+            self.dues.extend(due.map(|due| Reverse((due, i))));
+        }
+    }
+
+    fn transmit(&mut self, from: usize, transmit: Transmit) {
+        let Transmit { via, to, bytes } = transmit;
+        let kind = match (via, to) {
+            (Via::Group, To::Group { .. }) => "multicast",
+            (Via::Direct, To::Group { .. }) => "asks",
+            (_, To::Host { .. }) => "unicast",
+        };
+        *self.sent.entry(kind).or_default() += 1;
+        *self.sent.entry("bytes").or_default() += bytes.len() as u64;
+        let port = if via == Via::Group { MDNS } else { DIRECT };
+        let source = SocketAddr::from((self.hosts[from].ip, port));
+        let bytes = Arc::new(bytes);
+        match to {
+            To::Group { .. } => {
+                let group = self.hosts[from].group;
+                for host in 0..self.hosts.len() {
+                    if self.hosts[host].group == group && self.hosts[host].up {
+                        self.fly(host, Via::Group, source, true, &bytes, from);
+                    }
+                }
+            }
+            To::Host { addr: SocketAddr::V4(addr), .. } => {
+                let Some(host) = self.by_ip.get(addr.ip()).copied() else { return };
+                if self.hosts[host].group == self.hosts[from].group {
+                    let via = if addr.port() == MDNS { Via::Group } else { Via::Direct };
+                    self.fly(host, via, source, false, &bytes, from);
+                }
+            }
+            To::Host { .. } => {}
+        }
+    }
+
+    fn fly(&mut self, to: usize, via: Via, from: SocketAddr, multicast: bool, bytes: &Arc<Vec<u8>>, sender: usize) {
+        let copies = if self.rng.f32() < self.weather.duplicates { 2 } else { 1 };
+        for _ in 0..copies {
+            if to != sender && self.rng.f32() < self.weather.loss {
+                continue;
+            }
+            let at = self.now.0 + if self.weather.delay > 0 { self.rng.u64(0..=self.weather.delay) } else { 0 };
+            self.next += 1;
+            self.flying.push(Reverse((at, self.next)));
+            self.packets.insert(self.next, Flying { to, via, from, multicast, bytes: bytes.clone() });
+        }
+    }
+}
+
+fn attached(ip: Ipv4Addr) -> Attached {
+    let interface = Interface { name: "eth0".into(), addrs: vec![ip.into()], loopback: false, usable: true };
+    Attached { interface, index: INTERFACE, nets: vec![(ip.into(), 8)] }
+}
+
+/// A tag such as `Registry::open` draws.
+fn owner(bits: u128) -> Owner {
+    let digits = b"abcdefghijklmnopqrstuvwxyz234567";
+    let digit = |i: u32| {
+        let shifted = if i < 25 { bits >> (123 - 5 * i) } else { bits << 2 };
+        char::from(digits[usize::try_from(shifted & 31).unwrap()])
+    };
+    Owner::from((0..26).map(digit).collect::<String>())
+}
+
+/// A service with these nodes.
+pub fn service(name: &str, nodes: std::ops::Range<usize>) -> Service {
+    let node = |i: usize| {
+        format!(r#"{{"id":"{name}-{i}","port":{},"metadata":{{"zone":"hall-{}"}}}}"#, 8_000 + i % 1_000, i % 7)
+    };
+    let nodes: Vec<String> = nodes.map(node).collect();
+    let json = format!(r#"{{"name":"{name}","version":"1.0.0","nodes":[{}]}}"#, nodes.join(","));
+    Service::from_json(&json).unwrap()
+}
