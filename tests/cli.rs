@@ -250,7 +250,7 @@ fn what_cannot_be_is_exit_status_2_with_one_line_that_names_it() {
         (&["list", "--jso"], "--json"),
         (&["list", "--timeout", "5"], "250ms"),
         (&["list", "--addrs", "nosuch0"], "nosuch0"),
-        (&["list", "--link", "native"], "native"),
+        (&["list", "--link", "avahi"], "mdns-sd, native"),
         (&["list", "--wire", "go-micro"], "go-micro"),
         (&["list", "--domain", "lan"], "micro, local"),
         (&["register", "greeter", ":0"], "nodes[0].port"),
