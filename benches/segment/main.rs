@@ -39,12 +39,15 @@ impl World {
 
     /// The nodes that a host should see of a service, from its group.
     fn expected(&self, of: usize, kind: usize) -> usize {
-        let seen = |(i, host): (usize, &net::Host)| host.up && i % self.kinds == kind && host.group == self.net.hosts[of].group;
+        let seen = |(i, host): (usize, &net::Host)| {
+            host.up && i % self.kinds == kind && host.group == self.net.hosts[of].group
+        };
         self.net.hosts.iter().enumerate().filter(|at| seen(*at)).count() * NODES
     }
 
     fn is_whole(&self, host: usize) -> bool {
-        let kinds = if host < self.watchers { 0..self.kinds } else { (host + 1) % self.kinds..(host + 1) % self.kinds + 1 };
+        let kinds =
+            if host < self.watchers { 0..self.kinds } else { (host + 1) % self.kinds..(host + 1) % self.kinds + 1 };
         kinds.into_iter().all(|kind| self.net.found(host, &name(kind)) == self.expected(host, kind))
     }
 

@@ -9,8 +9,8 @@ use crate::link::native::publication::Publications;
 use crate::link::native::serve::{Asked, Served, Server};
 use crate::link::native::zone::ZONE;
 use crate::model::{Node, Service};
-use crate::record::Record;
 use crate::record::Question;
+use crate::record::Record;
 use crate::wire::dnssd::instance_label;
 
 const OWNER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
