@@ -39,13 +39,15 @@ binary=$(realpath "$out")/gomicro
 bench=$("${CARGO:-cargo}" bench --bench network --no-run --message-format=json |
     sed -n 's/.*"name":"network".*"executable":"\([^"]*\)".*/\1/p')
 
-commit=$(git describe --always --abbrev=12 --dirty)
 sources=(src benches/network tests/lab Cargo.toml Cargo.lock)
+commit=$(git rev-parse --short=12 HEAD)
+git diff --quiet HEAD -- "${sources[@]}" || commit="$commit with changes"
 state=$({ git ls-files -s -- "${sources[@]}"; git diff HEAD -- "${sources[@]}"; } | sha256sum | cut -c1-12)
 
+is_measured() { [ "$(cat "$results/$1.state" 2>/dev/null)" = "$state" ]; }
 mapfile -t known < <("$bench" rows)
 [ ${#rows[@]} -gt 0 ] || for row in "${known[@]}"; do
-    [ "$(cat "$results/$row.state" 2>/dev/null)" = "$state" ] || rows+=("$row")
+    is_measured "$row" || rows+=("$row")
 done
 for row in "${rows[@]}"; do
     echo "== $row" >&2
@@ -59,7 +61,7 @@ done
 missing=()
 files=()
 for row in "${known[@]}"; do
-    if [ -e "$results/$row.state" ]; then files+=("$results/$row.json"); else missing+=("$row"); fi
+    if is_measured "$row"; then files+=("$results/$row.json"); else missing+=("$row"); fi
 done
 version() { sed -n "s|^$1[^0-9]*\([0-9][0-9.]*\).*|\1|p" "$2" | head -n 1; }
 head="# This library and others on one network
@@ -72,12 +74,12 @@ Default receive buffers: SO_RCVBUF and SO_RCVBUFFORCE have no effect for both si
 | row | commit, date, time taken |
 |---|---|"
 for row in "${known[@]}"; do
-    [ ! -e "$results/$row.when" ] || head+="
+    is_measured "$row" && head+="
 | $row | $(cat "$results/$row.when") |"
 done
 [ ${#missing[@]} = 0 ] || head+="
 
-Not measured: ${missing[*]}."
+Not measured at this state of the sources: ${missing[*]}."
 "$bench" table "$head" "${files[@]}" >benches/NETWORK.md
 summary=$("$bench" summary "${files[@]}")
 if [ -n "$summary" ]; then
