@@ -53,7 +53,7 @@ for row in "${rows[@]}"; do
     echo "== $row" >&2
     began=$SECONDS
     rm -f "$results/$row.state"
-    RUST_BACKTRACE=0 tests/lab/sandbox "$bench" row "$row" "$results/$row.json" "${long[@]}"
+    RUST_BACKTRACE=0 tests/lab/sandbox "$bench" row "$row" "$results/$row.json" "${long[@]}" || continue
     echo "$state" >"$results/$row.state"
     echo "$commit, $(date -u +%Y-%m-%d), $((SECONDS - began)) s" >"$results/$row.when"
 done
@@ -74,8 +74,8 @@ Default receive buffers: SO_RCVBUF and SO_RCVBUFFORCE have no effect for both si
 | row | commit, date, time taken |
 |---|---|"
 for row in "${known[@]}"; do
-    is_measured "$row" && head+="
-| $row | $(cat "$results/$row.when") |"
+    if is_measured "$row"; then head+="
+| $row | $(cat "$results/$row.when") |"; fi
 done
 [ ${#missing[@]} = 0 ] || head+="
 
@@ -90,3 +90,4 @@ if [ -n "$summary" ]; then
     mv README.md.new README.md
 fi
 cat benches/NETWORK.md
+[ ${#missing[@]} = 0 ]
