@@ -107,7 +107,7 @@ fn measure(who: Contender, field: Field) -> Result<Cell, String> {
     let publish =
         |(number, host)| Station::publish(who, host, number * field.nodes_each, field.nodes_each, 0, field.buffers).0;
     let publishers: Vec<Station<'_>> = hosts.iter().enumerate().map(publish).collect();
-    hosts.iter().for_each(settle);
+    thread::scope(|scope| hosts.iter().for_each(|host| drop(scope.spawn(|| settle(host)))));
     looks.loss_to(field.loss);
 
     let (mut cell, mut first, mut whole) = (Cell::default(), 0, 0);

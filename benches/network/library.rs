@@ -118,7 +118,8 @@ fn look(registry: &Registry, count: usize, limit: Duration) {
     let mut all = (found >= count).then_some(first);
     while all.is_none() && began.elapsed() < limit {
         std::thread::sleep(PAUSE);
-        all = (known(registry) >= count as u64).then(|| ms(began));
+        let (held, at) = (known(registry), ms(began));
+        all = (held >= count as u64 && get(registry) >= count).then_some(at);
     }
     tell(&json!({ "ms": first, "found": found, "all_ms": all }));
 }
