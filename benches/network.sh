@@ -2,7 +2,7 @@
 # network.sh [--long] [--row NAME]...
 #
 # Compares this library with mdns-sd, python-zeroconf, Avahi and go-micro on hosts of the lab, and writes
-# benches/NETWORK.md, and the short of it between two marks in README.md. Results are kept by row in
+# benches/NETWORK.md, and, once all is measured, the short of it in README.md. Results are kept by row in
 # target/network-bench/results: a row that was measured with these sources is not measured again, so an interrupted run
 # goes on where it was. --row measures that row in any case, and only such. --long watches the steady state for 10
 # minutes instead of one.
@@ -70,6 +70,7 @@ head="# This library and others on one network
 Native and mdns-sd are this library with its two links (mdns-sd $(version mdns-sd Cargo.toml), without probing); python-zeroconf $(version zeroconf "$requirements") on Python $("$out/venv/bin/python" -c 'import platform; print(platform.python_version())'), without probing; avahi $(avahi-daemon --version | cut -d' ' -f2), a daemon on each host; go-micro $(version 'require go-micro.dev/v5 v' benches/network/gomicro/go.mod), its mDNS registry.
 Hosts are network namespaces on one bridge, each program a process of its own; a node has id, version and three keys of metadata. Times begin with the call, when the program is up. Each cell: median (least–most, number of runs).
 Default receive buffers: SO_RCVBUF and SO_RCVBUFFORCE have no effect for both sides, as where net.core.rmem_max is no larger than the default ([buffers.rs](network/buffers.rs)).
+A dash has its reason below the table; a lookup that is not whole by its first call is timed until the view holds all.
 
 | row | commit, date, time taken |
 |---|---|"
@@ -82,7 +83,7 @@ done
 Not measured at this state of the sources: ${missing[*]}."
 "$bench" table "$head" "${files[@]}" >benches/NETWORK.md
 summary=$("$bench" summary "${files[@]}")
-if [ -n "$summary" ]; then
+if [ -n "$summary" ] && [ ${#missing[@]} = 0 ]; then
     awk -v summary="$summary" '
         /^<!-- benches\/network.sh -->$/ { print; print summary; skipping = 1; next }
         /^<!-- end -->$/ { skipping = 0 }

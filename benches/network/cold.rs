@@ -88,7 +88,7 @@ fn with_both_buffers(work: &str, ms: f64, field: Field) -> Vec<Line> {
     let work = format!("{work}, default receive buffers");
     let plain = Field { buffers: Buffers::Default, ..field };
     let plain = Line::new(work, "ms", &[Goal::Median(3_000.0)]).compare(|who| match who {
-        Contender::Native => measure(who, plain),
+        Contender::Native | Contender::MdnsSd => measure(who, plain),
         _ => Err("as in the line above: it asks for no larger ones".into()),
     });
     vec![asked, plain]

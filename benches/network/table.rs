@@ -7,7 +7,7 @@ use crate::line::{Cell, Goal, Line};
 
 /// The whole page: what stands above, the table, and what is to be said of its cells.
 pub fn page(head: &str, files: &[String]) -> String {
-    format!("{head}\n\n{}", lines(&all(files)))
+    format!("{head}\n\n{}\n{}", summary(files), lines(&all(files)))
 }
 
 /// What README.md shows of it: the lines that the native link has a figure in, beside the best other.
