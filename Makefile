@@ -70,7 +70,7 @@ bench: ## benchmarks; writes benches/REPORT.md
 
 bench-python: ## the same for the Python package; writes bindings/python/benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount python3-venv
-	tests/python/setup.sh
+	tests/python/setup.sh optimized
 	tests/python/bench.sh
 
 bench-network: ## this library beside its peers, in half an hour; writes benches/NETWORK.md
