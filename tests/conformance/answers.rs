@@ -67,7 +67,8 @@ pub fn a_record_is_multicast_once_a_second(stage: &mut Stage) -> Verdict {
         stage.say(&of_type());
         std::thread::sleep(Duration::from_millis(150));
     }
-    let within: Vec<_> = stage.heard(asked, by_v4).into_iter().filter(|(packet, _)| packet.at < first + SECOND).collect();
+    let within: Vec<_> =
+        stage.heard(asked, by_v4).into_iter().filter(|(packet, _)| packet.at < first + SECOND).collect();
     require!(within.len() == 1, "{} times within a second", within.len());
     std::thread::sleep(SECOND.saturating_sub(first.elapsed()) + Duration::from_millis(50));
     let again = stage.say(&of_type());
@@ -161,7 +162,8 @@ fn denied(stage: &Stage, of: &[u8], rtype: u16, there: &[u16]) -> Verdict {
         _ => None,
     };
     let says = |message: &Message| message.records().find_map(denial);
-    let (_, message) = stage.hear("NSEC", asked, SECOND, |_, message| message.is_response && says(message).is_some())?;
+    let (_, message) =
+        stage.hear("NSEC", asked, SECOND, |_, message| message.is_response && says(message).is_some())?;
     let said = says(&message).unwrap_or_default();
     require!(!said.contains(&rtype.into()), "{rtype} is not denied: {said:?}");
     require!(there.iter().all(|rtype| said.contains(&(*rtype).into())), "of {there:?} only {said:?}");
@@ -224,7 +226,9 @@ pub fn all_that_belongs_to_a_pointer_comes_with_it(stage: &mut Stage) -> Verdict
 pub fn a_question_by_ipv6_is_answered_by_ipv6(stage: &mut Stage) -> Verdict {
     stage.open_shop();
     let asked = stage.say_v6(&of_type());
-    stage.hear("an answer", asked, SOON, |packet, message| packet.source.is_ipv6() && to_type(packet, message)).map(|_| ())
+    stage
+        .hear("an answer", asked, SOON, |packet, message| packet.source.is_ipv6() && to_type(packet, message))
+        .map(|_| ())
 }
 
 pub fn a_question_for_anything_gets_all(stage: &mut Stage) -> Verdict {

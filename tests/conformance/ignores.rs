@@ -81,23 +81,33 @@ pub fn a_response_from_another_port_is_ignored(stage: &mut Stage) -> Verdict {
 }
 
 pub fn a_question_with_an_opcode_is_ignored(stage: &mut Stage) -> Verdict {
-    unanswered(stage, |stage| drop(stage.say(&of_type().opcode(5))))
+    unanswered(stage, |stage| {
+        stage.say(&of_type().opcode(5));
+    })
 }
 
 pub fn a_response_with_an_opcode_is_ignored(stage: &mut Stage) -> Verdict {
-    unbelieved(stage, |stage, printer| drop(stage.say(&printer.letter().opcode(5))))
+    unbelieved(stage, |stage, printer| {
+        stage.say(&printer.letter().opcode(5));
+    })
 }
 
 pub fn a_question_with_an_rcode_is_ignored(stage: &mut Stage) -> Verdict {
-    unanswered(stage, |stage| drop(stage.say(&of_type().rcode(3))))
+    unanswered(stage, |stage| {
+        stage.say(&of_type().rcode(3));
+    })
 }
 
 pub fn a_response_with_an_rcode_is_ignored(stage: &mut Stage) -> Verdict {
-    unbelieved(stage, |stage, printer| drop(stage.say(&printer.letter().rcode(3))))
+    unbelieved(stage, |stage, printer| {
+        stage.say(&printer.letter().rcode(3));
+    })
 }
 
 pub fn a_question_of_another_class_is_not_answered(stage: &mut Stage) -> Verdict {
-    unanswered(stage, |stage| drop(stage.say(&Letter::query().ask_of_class(&name(TYPE), PTR, CHAOS))))
+    unanswered(stage, |stage| {
+        stage.say(&Letter::query().ask_of_class(&name(TYPE), PTR, CHAOS));
+    })
 }
 
 pub fn records_of_another_class_are_ignored(stage: &mut Stage) -> Verdict {

@@ -6,7 +6,6 @@ use simple_dns::Name;
 
 pub const A: u16 = 1;
 pub const PTR: u16 = 12;
-pub const HINFO: u16 = 13;
 pub const TXT: u16 = 16;
 pub const AAAA: u16 = 28;
 pub const SRV: u16 = 33;

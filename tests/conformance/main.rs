@@ -19,7 +19,7 @@ use mdns_registry::LinkKind;
 use stage::{Stage, Verdict};
 
 /// What a link does about a requirement.
-pub enum Expected {
+enum Expected {
     /// It meets it.
     Meets,
     /// It does not, for this reason.
@@ -30,17 +30,20 @@ pub enum Expected {
 use Expected::{Fails, Meets, Varies};
 
 /// One requirement.
-pub struct Row {
+struct Row {
     /// Of RFC 6762, where no other is named.
-    pub section: &'static str,
-    pub requirement: &'static str,
-    pub native: Expected,
-    pub mdns_sd: Expected,
+    section: &'static str,
+    /// In a sentence.
+    requirement: &'static str,
+    /// The native link.
+    native: Expected,
+    /// The adapter to mdns-sd.
+    mdns_sd: Expected,
 }
 
 macro_rules! rows {
     ($($module:ident::$check:ident, $section:literal, $requirement:literal, $native:expr, $mdns_sd:expr;)*) => {
-        pub const ROWS: &[Row] =
+        const ROWS: &[Row] =
             &[$(Row { section: $section, requirement: $requirement, native: $native, mdns_sd: $mdns_sd }),*];
 
         mod native {
@@ -127,8 +130,12 @@ rows! {
 }
 
 /// What does not concern a registry.
-pub const NOT_APPLICABLE: &[(&str, &str, &str)] = &[
-    ("8.1, 8.2", "Probing and its tiebreak", "names are unique by construction: 80 bits of a hash over 128 random bits (8.1)"),
+const NOT_APPLICABLE: &[(&str, &str, &str)] = &[
+    (
+        "8.1, 8.2",
+        "Probing and its tiebreak",
+        "names are unique by construction: 80 bits of a hash over 128 random bits (8.1)",
+    ),
     ("9", "Renaming after a conflict", "the same"),
     ("10.4", "Asking on a hint of failure", "no such hint: a node is asked for before its time is over"),
     ("10.5", "Passive observation of failures", "optional; leases are short"),

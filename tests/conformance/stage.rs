@@ -8,7 +8,7 @@ use mdns_registry::LinkKind;
 use nix::net::if_::if_nametoindex;
 use serde_json::{json, Value};
 use simple_dns::rdata::{RData, NSEC};
-use simple_dns::{Name, ResourceRecord};
+use simple_dns::ResourceRecord;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use crate::lab::agent::Agent;
@@ -55,7 +55,6 @@ pub struct Stage {
 pub struct Node {
     pub instance: Vec<u8>,
     pub host: Vec<u8>,
-    pub subtype: Vec<u8>,
 }
 
 impl Stage {
@@ -160,6 +159,22 @@ impl Stage {
     /// All messages of the subject since then for which `accept` holds.
     pub fn heard(&self, since: Instant, accept: impl Fn(&Packet, &Message) -> bool) -> Vec<(Packet, Message)> {
         self.among(&self.capture.packets(), since, &accept)
+    }
+
+    /// Waits until so many messages were said since then for which `accept` holds; when each was.
+    pub fn hear_times(
+        &self,
+        what: &str,
+        since: Instant,
+        count: usize,
+        accept: impl Fn(&Packet, &Message) -> bool,
+    ) -> Result<Vec<Instant>, String> {
+        let found = self.capture.wait_for(SOON, |packets| {
+            let times: Vec<Instant> = self.among(packets, since, &accept).iter().map(|(packet, _)| packet.at).collect();
+            (times.len() >= count).then_some(times)
+        });
+        let said = self.heard(since, |_, _| true);
+        found.ok_or_else(|| format!("not said {count} times: {what}; said: {said:#?}"))
     }
 
     fn among(
@@ -270,17 +285,14 @@ pub fn types(nsec: &NSEC) -> Vec<usize> {
 
 fn node(announced: &[Message]) -> Node {
     let records = || announced.iter().flat_map(Message::records);
-    let pointed = |from: fn(&Name) -> bool| {
-        records().find_map(|record| match &record.rdata {
-            RData::PTR(target) if from(&record.name) => Some((same(&record.name), same(&target.0))),
-            _ => None,
-        })
-    };
-    let instance = pointed(|name| name.to_string() == TYPE).expect("an instance").1;
-    let subtype = pointed(|name| name.to_string().contains("._sub.")).map(|(subtype, _)| subtype).unwrap_or_default();
+    let instance = records().find_map(|record| match &record.rdata {
+        RData::PTR(target) if record.name.to_string() == TYPE => Some(same(&target.0)),
+        _ => None,
+    });
+    let instance = instance.expect("PTR");
     let host = records().find_map(|record| match &record.rdata {
         RData::SRV(srv) if same(&record.name) == instance => Some(same(&srv.target)),
         _ => None,
     });
-    Node { instance, host: host.expect("SRV"), subtype }
+    Node { instance, host: host.expect("SRV") }
 }

@@ -75,7 +75,8 @@ impl Host {
         let number = self.ipv4.octets()[3] + 100;
         let (port, address) = (format!("guest{number}"), Ipv4Addr::new(10, 78, switch.subnet, number));
         switch.namespace.ip(&format!("link add name {port} type veth peer name eth1 netns {inside}\n"));
-        self.namespace.ip(&format!("link set eth1 addrgenmode none\naddr add {address}/24 brd + dev eth1\nlink set eth1 up\n"));
+        self.namespace
+            .ip(&format!("link set eth1 addrgenmode none\naddr add {address}/24 brd + dev eth1\nlink set eth1 up\n"));
         switch.namespace.ip(&format!("link set dev {port} addrgenmode none up\nlink set dev {port} master bridge\n"));
         switch.await_port(&port);
         address

@@ -282,7 +282,8 @@ impl Endpoint {
                 self.defend(now, &message.answers);
                 self.responder.suppress(now, place, &message.answers);
                 let foreign = self.foreign(message);
-                let speaker = Speaker { addr: datagram.from, place, direct };
+                let one_shot = datagram.via == Via::Direct;
+                let speaker = Speaker { addr: datagram.from, place, direct, one_shot };
                 self.asker.handle_records(now, speaker, &foreign, &net, &mut self.out);
             }
         }
