@@ -63,7 +63,8 @@ fn assert_intact(found: &[Value], publisher: &Host) {
         let node = found.iter().find(|node| node["port"] == port).unwrap();
         assert!(node["label"].as_str().unwrap().starts_with(label), "{node}");
         assert_eq!(node["addresses"], json!([publisher.ipv4.to_string()]), "{node}");
-        for (key, value) in [("txtvers", "1"), ("id", id), ("service", "shop"), ("version", "1.2.0"), ("lease", "120")] {
+        for (key, value) in [("txtvers", "1"), ("id", id), ("service", "shop"), ("version", "1.2.0"), ("lease", "120")]
+        {
             assert_eq!(node["text"][key], value, "{key} of {node}");
         }
     }
@@ -99,7 +100,7 @@ fn zeroconf_resolves_what_was_registered_before_it() {
 #[test]
 fn a_printer_of_zeroconf_is_found_with_its_port_and_lost_with_its_goodbye() {
     let lab = Lab::new("printer");
-    let (a, c) = (lab.host("a"), lab.host("c"));
+    let (a, b, c) = (lab.host("a"), lab.host("b"), lab.host("c"));
     let mut agent = Agent::start(&a, AGENT);
     agent.watch(&json!({"service": "printer"}));
     let mut peer = zeroconf(&c);
@@ -112,7 +113,7 @@ fn a_printer_of_zeroconf_is_found_with_its_port_and_lost_with_its_goodbye() {
     assert_eq!(agent.get("printer")[0]["nodes"].as_array().unwrap().len(), 1);
 
     // An agent that has never asked before finds it as well.
-    let mut late = Agent::start(&lab.host("b"), AGENT);
+    let mut late = Agent::start(&b, AGENT);
     lab::eventually("the printer is found", SOON, || {
         late.get("printer").first().is_some_and(|service| service["nodes"][0]["port"] == 631).then_some(())
     });

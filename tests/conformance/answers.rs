@@ -23,24 +23,21 @@ fn of_type() -> Letter {
 }
 
 pub fn a_shared_record_is_answered_after_20_to_120_ms(stage: &mut Stage) -> Verdict {
-    for i in 0..12 {
-        stage.agent.register(&json!({"name": format!("shop-{i}"), "nodes": [{"id": "till", "port": 9_100 + i}]}));
-    }
-    std::thread::sleep(Duration::from_secs(4));
+    stage.open_shop();
     let mut delays = Vec::new();
-    for i in 0..12 {
-        let subtype = name(mdns_registry::wire::dnssd::subtype(&format!("shop-{i}")).trim_end_matches('.'));
-        let asked = stage.say(&Letter::query().ask(&subtype, PTR));
-        let answer = stage.hear("an answer", asked, SOON, |_, message| {
-            message.is_response && message.answers.iter().any(|record| matches!(record.rdata, RData::PTR(_)))
-        })?;
-        delays.push(answer.0.at - asked);
-        std::thread::sleep(Duration::from_millis(50));
+    for _ in 0..5 {
+        for enumeration in [TYPE, TYPES] {
+            let asked = stage.say(&Letter::query().ask(&name(enumeration), PTR));
+            let answer = |_: &Packet, message: &Message| answers(message, &name(enumeration), PTR);
+            delays.push(stage.hear("an answer", asked, SOON, answer)?.0.at - asked);
+        }
+        std::thread::sleep(SECOND);
     }
     let (least, most) = (delays.iter().min().copied(), delays.iter().max().copied());
     let allowed = Duration::from_millis(20)..=Duration::from_millis(120) + SLACK;
     require!(delays.iter().all(|delay| allowed.contains(delay)), "{least:?} to {most:?}");
-    require!(most > Some(Duration::from_millis(60)), "not spread over the whole: {delays:?}");
+    // Ten samples of the whole range all under this would be one run in thirty thousand.
+    require!(most > Some(Duration::from_millis(55)), "not spread over the whole: {delays:?}");
     Ok(())
 }
 
