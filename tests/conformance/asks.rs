@@ -165,6 +165,15 @@ pub fn a_label_with_dots_and_capitals_is_asked_for_as_it_is(stage: &mut Stage) -
     stage.until_ports(&[631], SOON)
 }
 
+pub fn a_node_without_a_subtype_is_found(stage: &mut Stage) -> Verdict {
+    let began = Instant::now();
+    stage.agent.watch(&serde_json::json!({"service": "printer"}));
+    stage.hear("a question for the type", began, SOON, |_, message| asks(message, &name(TYPE), PTR))?;
+    stage.say(&Printer::new("right", 631).pointer());
+    stage.say(&Printer::new("right", 631).letter());
+    stage.until_ports(&[631], SOON)
+}
+
 pub fn a_node_said_by_ipv6_alone_is_found(stage: &mut Stage) -> Verdict {
     stage.look_for_printers();
     stage.say_v6(&Printer::new("right", 631).letter());

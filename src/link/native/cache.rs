@@ -450,10 +450,6 @@ impl Cache {
     /// The pointers to instances of other software that were heard on an interface and hold for half
     /// their time at least (RFC 6762 §7.1).
     pub fn pointers(&self, now: Time, question: &Question, interface: u32) -> Vec<Record> {
-        let name = match question {
-            Question::Service(service) => ZONE.subtype(service),
-            _ => ZONE.service_type.clone(),
-        };
         let pointer = |(key, instance): (&Key, &Instance)| {
             let record = instance.record.as_ref().filter(|record| Tag::of(&record.owner).is_none())?;
             let left = (u64::from(record.lease) * 1_000).saturating_sub(now.0.saturating_sub(instance.heard.0)) / 1_000;
@@ -462,7 +458,7 @@ impl Cache {
             let holds = asked && here && left * 2 >= u64::from(record.lease);
             let data = Data::Ptr(ZONE.instance(key)?);
             let ttl = u32::try_from(left).unwrap_or(u32::MAX);
-            holds.then(|| Record { name: name.clone(), class: IN, flush: false, ttl, data })
+            holds.then(|| Record { name: ZONE.service_type.clone(), class: IN, flush: false, ttl, data })
         };
         self.instances.iter().filter_map(pointer).collect()
     }
