@@ -12,10 +12,10 @@ SONAME = libmdns_registry.so.$(shell sed -n 's/#define MDNSREG_ABI_VERSION //p' 
 AS_PROFILE = --profile $(PROFILE:debug=dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help build library install uninstall demo test lint conformance bench bench-python simulate clean
+.PHONY: help build library install uninstall demo test lint conformance bench bench-python bench-network simulate clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## the libraries and the command line tool, in target/release
 	@tests/need.sh cargo cc
@@ -74,8 +74,15 @@ bench: ## benchmarks; writes benches/REPORT.md
 
 bench-python: ## the same for the Python package; writes bindings/python/benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount python3-venv
-	tests/python/setup.sh
+	tests/python/setup.sh optimized
 	tests/python/bench.sh
+
+bench-network: ## this library beside its peers, in half an hour; writes benches/NETWORK.md
+	benches/network.sh
+
+simulate: ## whole endpoints by the thousand, in virtual time
+	@tests/need.sh cargo cc ip unshare mount
+	$(CARGO) bench --profile simulate --bench segment
 
 clean: ## remove all that was built
 	$(CARGO) clean

@@ -264,7 +264,7 @@ fn no_export_does_anything_outside_the_guard() {
             let statements = body.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     "));
             for line in statements.map(str::trim) {
                 let prepared = line.starts_with("let out = Out::new(") || line.starts_with("let user = ");
-                let guarded = ["guard::", "read(", "of_change(", "match crate::panics::caught("];
+                let guarded = ["guard::", "read(", "of_change(", "match guard::caught("];
                 let closes = line.starts_with('}') || line.starts_with(')');
                 let known = prepared || closes || guarded.iter().any(|call| line.starts_with(call));
                 assert!(constant || known, "{name}: {line}");

@@ -28,7 +28,7 @@ fn pair(publisher: &str, reader: &str) {
     watch.expect_line("it is in line", SOON, |line| line.contains("synced"));
     let node =
         ["register", "greeter", ":9090", "--id", "Go.1", "--version", "1.2.0", "--meta", "zone=Halle ä", "--ttl", "3s"];
-    let mut register = a.spawn(TOOL, node.into_iter().chain(["--link", publisher]));
+    let register = a.spawn(TOOL, node.into_iter().chain(["--link", publisher]));
 
     let created = event(&mut watch, "create");
     let told = &created["service"]["nodes"][0];

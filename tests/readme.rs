@@ -144,7 +144,6 @@ fn what_is_said_not_to_be_built_is_refused_and_nothing_else_is() {
         ("secure", "true"),
         ("tls", r#"{"ca":"x"}"#),
         ("allow_unsigned", r#"["greeter"]"#),
-        ("link", r#""native""#),
         ("wire", r#"["go-micro"]"#),
         ("user", r#""u""#),
         ("password", r#""p""#),
@@ -155,7 +154,7 @@ fn what_is_said_not_to_be_built_is_refused_and_nothing_else_is() {
         assert_eq!(error.status(), Status::UNSUPPORTED, "{key}: {error}");
         assert!(said.contains(key), "{key} is not named");
     }
-    let values = ["UNSUPPORTED", "native", "go-micro", "etcd://…"];
+    let values = ["UNSUPPORTED", "go-micro", "etcd://…"];
     let known: BTreeSet<&str> = refused.iter().map(|(key, _)| *key).chain(values).collect();
     assert_eq!(said, known);
 }
@@ -163,7 +162,7 @@ fn what_is_said_not_to_be_built_is_refused_and_nothing_else_is() {
 #[test]
 fn the_numbers_of_the_readme_stand_in_the_last_report() {
     let readme = read("README.md");
-    let report = ["benches/REPORT.md", "bindings/python/benches/REPORT.md"].map(read).concat();
+    let report = ["benches/REPORT.md", "benches/NETWORK.md", "bindings/python/benches/REPORT.md"].map(read).concat();
     let section = readme.split("## Numbers").nth(1).unwrap().split("\n## ").next().unwrap();
     for row in section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| benchmark")) {
         assert!(report.contains(row), "{row:?} is in no report");

@@ -86,9 +86,9 @@ impl Lookups {
             // What was answered from its answer is kept up to date by nobody else.
             let covered = self.interests.iter().filter(|(question, i)| i.covered && !dropped.contains(question));
             let covered: Vec<Question> = covered.map(|(question, _)| question.clone()).collect();
-            covered.iter().for_each(|question| drop(self.interests.remove(question)));
+            self.interests.retain(|question, _| !covered.contains(question));
         }
-        dropped.iter().for_each(|question| drop(self.interests.remove(question)));
+        self.interests.retain(|question, _| !dropped.contains(question));
         dropped
     }
 

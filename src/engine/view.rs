@@ -16,12 +16,10 @@ const CHECKS: [u32; 4] = [80, 85, 90, 95];
 /// A node as a reader sees it: its address is one the reader can reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Names the node in this view.
-    pub key: Key,
-    /// Name, version, service metadata and endpoints; no nodes.
-    pub service: Arc<Service>,
-    /// The node.
-    pub node: Node,
+    /// As it is advertised.
+    pub record: Arc<Record>,
+    /// Where this reader reaches it.
+    pub address: Box<str>,
     /// Why it was listed: announced, or a duplicate of another owner's.
     pub reason: Reason,
 }
@@ -29,11 +27,19 @@ pub struct Listed {
 impl Listed {
     /// The service with exactly this node.
     pub fn to_service(&self) -> Service {
-        Service { nodes: vec![self.node.clone()], ..Service::clone(&self.service) }
+        Service { nodes: vec![self.node()], ..Service::clone(&self.record.service) }
+    }
+
+    /// The node.
+    pub fn node(&self) -> Node {
+        Node { address: self.address.to_string(), ..self.record.node.clone() }
     }
 
     fn same(&self, other: &Listed) -> bool {
-        self.node == other.node && (Arc::ptr_eq(&self.service, &other.service) || self.service == other.service)
+        let (one, two) = (&self.record, &other.record);
+        let same_node = one.node.id == two.node.id && one.node.port == two.node.port;
+        let same_node = same_node && one.node.metadata == two.node.metadata && self.address == other.address;
+        same_node && (Arc::ptr_eq(&one.service, &two.service) || one.service == two.service)
     }
 }
 
@@ -166,12 +172,7 @@ impl View {
             None if self.has_twin(&record) => Reason::Duplicate,
             None => Reason::Announced,
         };
-        let node = Node { address, ..record.node.clone() };
-        let service = match &had {
-            Some(had) if had.listed.service == record.service => had.listed.service.clone(),
-            _ => record.service.clone(),
-        };
-        let listed = Arc::new(Listed { key: key.clone(), service, node, reason });
+        let listed = Arc::new(Listed { record: record.clone(), address: address.into(), reason });
         let group = self.groups.entry(Arc::from(record.service.name.as_str())).or_default();
         group.keys.insert(key.clone());
         *group.ids.entry(record.node.id.clone()).or_default() += 1;
@@ -256,13 +257,13 @@ impl View {
         let entry = self.entries.get_mut(key)?;
         let reach = (entry.life != Life::Own).then_some(entry.reach.as_slice());
         let address = choose(&entry.record.node.address, reach)?;
-        if address == entry.listed.node.address {
+        if *address == *entry.listed.address {
             return None;
         }
         let had = entry.listed.clone();
-        entry.listed = Arc::new(Listed { node: Node { address, ..had.node.clone() }, ..Listed::clone(&had) });
+        entry.listed = Arc::new(Listed { address: address.into(), ..Listed::clone(&had) });
         let now = entry.listed.clone();
-        if let Some(group) = self.groups.get_mut(now.service.name.as_str()) {
+        if let Some(group) = self.groups.get_mut(now.record.service.name.as_str()) {
             (group.services, group.json) = (OnceLock::new(), OnceLock::new());
         }
         Some(Delta { key: key.clone(), had: Some(had), now: Some(now), reason: Reason::Changed })
@@ -348,7 +349,10 @@ impl View {
 
     /// Why a node is listed now: `Duplicate` only while another owner has the same service and id.
     pub fn reason(&self, listed: &Listed) -> Reason {
-        let ids = self.groups.get(listed.service.name.as_str()).and_then(|group| group.ids.get(&listed.node.id));
+        let ids = self
+            .groups
+            .get(listed.record.service.name.as_str())
+            .and_then(|group| group.ids.get(&listed.record.node.id));
         match ids {
             Some(2..) => listed.reason,
             _ => Reason::Announced,
@@ -375,14 +379,17 @@ fn lease(record: &Record) -> Duration {
 pub fn fold<'a>(nodes: impl Iterator<Item = &'a Arc<Listed>>) -> Vec<Service> {
     let mut nodes: Vec<&Arc<Listed>> = nodes.collect();
     nodes.sort_by(|a, b| {
-        let place = |l: &'a Listed| (&l.service.name, &l.service.version, &l.node.id, &l.key);
+        let place = |l: &'a Listed| {
+            let (service, node) = (&l.record.service, &l.record.node);
+            (&service.name, &service.version, &node.id, &l.record.key)
+        };
         place(a).cmp(&place(b))
     });
     let mut services: Vec<Service> = Vec::new();
     for listed in nodes {
         match services.last_mut() {
-            Some(last) if last.name == listed.service.name && last.version == listed.service.version => {
-                last.nodes.push(listed.node.clone());
+            Some(last) if last.name == listed.record.service.name && last.version == listed.record.service.version => {
+                last.nodes.push(listed.node());
             }
             _ => services.push(listed.to_service()),
         }

@@ -82,7 +82,8 @@ impl Watch {
 
     /// Takes note of a change of the view.
     pub fn note(&mut self, delta: &Delta) {
-        let name = |listed: &Arc<Listed>| self.service.as_deref().is_none_or(|wanted| wanted == listed.service.name);
+        let name =
+            |listed: &Arc<Listed>| self.service.as_deref().is_none_or(|wanted| wanted == listed.record.service.name);
         if !delta.had.as_ref().or(delta.now.as_ref()).is_some_and(name) {
             return;
         }
@@ -128,7 +129,7 @@ impl Watch {
         }
         if let Phase::Snapshot { cursor } = &mut self.phase {
             if let Some(listed) = view.after(cursor.as_ref(), self.service.as_deref()) {
-                *cursor = Some(listed.key.clone());
+                *cursor = Some(listed.record.key.clone());
                 return Some(change(Action::Create, listed, view.reason(listed)));
             }
             let first = self.pending.keys().next().copied();
@@ -154,7 +155,7 @@ impl Watch {
         match (&delta.had, &delta.now) {
             (None, Some(now)) => Some(change(Action::Create, now, now.reason)),
             (Some(had), None) => Some(change(Action::Delete, had, delta.reason)),
-            (Some(had), Some(now)) if had.service.version != now.service.version => {
+            (Some(had), Some(now)) if had.record.service.version != now.record.service.version => {
                 self.second_half = Some(change(Action::Create, now, Reason::Changed));
                 Some(change(Action::Delete, had, Reason::Changed))
             }
@@ -165,5 +166,5 @@ impl Watch {
 }
 
 fn change(action: Action, listed: &Listed, reason: Reason) -> Event {
-    Event::Service(Box::new(Change { action, key: listed.key.clone(), reason, service: listed.to_service() }))
+    Event::Service(Box::new(Change { action, key: listed.record.key.clone(), reason, service: listed.to_service() }))
 }

@@ -59,6 +59,7 @@ impl<'a> Avahi<'a> {
         }
         let settings = format!(
             "[server]\nhost-name={}\nuse-ipv4=yes\nuse-ipv6=yes\nallow-interfaces=eth0\ndisallow-other-stacks=no\n\
+             cache-entries-max=100000\nobjects-per-client-max=100000\n\
              [wide-area]\nenable-wide-area=no\n\
              [publish]\npublish-hinfo=no\npublish-workstation=no\n",
             host.name

@@ -17,6 +17,11 @@ impl Host {
         self.fault(Fault { loss_from: percent, loss_to: percent });
     }
 
+    /// Loses so many per cent of what is sent to the host. 0 heals.
+    pub fn loss_to(&self, percent: u8) {
+        self.fault(Fault { loss_from: 0, loss_to: percent });
+    }
+
     /// Cuts the host off, both ways.
     pub fn partition(&self) {
         self.loss(100);
@@ -29,7 +34,7 @@ impl Host {
 
     /// Lets nothing in; the others still hear the host.
     pub fn deafen(&self) {
-        self.fault(Fault { loss_from: 0, loss_to: 100 });
+        self.loss_to(100);
     }
 
     /// Ends loss and partition.

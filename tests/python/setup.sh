@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Builds the wheel of bindings/python once, and installs it for each Python from 3.10 on that is here: with the tools of
 # requirements.txt in target/python/main, for the others in target/python/3.X. Downloads, so it runs before the tests.
+# `setup.sh optimized`, for benchmarks, also waits for link-time optimization, as `pip install` does.
 set -eu -o pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
 main=$target/python/main
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+[ "${1-}" = optimized ] || export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 # venv PATH PYTHON [REQUIREMENTS]: made anew only where it is missing or its requirements changed.
 venv() {
@@ -37,7 +39,7 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
 }
 venv "$main" python3 tests/python/requirements.txt
 rm -f "$target"/wheels/mdns_registry-*.whl
-"$main/bin/maturin" build --quiet --release --locked --manifest-path bindings/python/Cargo.toml --out "$target/wheels"
+CARGO_TARGET_DIR=$target/python/build "$main/bin/maturin" build --quiet --release --locked --manifest-path bindings/python/Cargo.toml --out "$target/wheels"
 wheel=$(echo "$target"/wheels/mdns_registry-*.whl)
 install "$main"
 pythons | while read -r version python; do
@@ -45,14 +47,13 @@ pythons | while read -r version python; do
     install "$target/python/$version"
 done
 
-# What docs/python.md says of installing, but for what its last line starts, which is a test. Not optimized, because
-# only that it works matters.
+# What docs/python.md says of installing, but for what its last line starts, which is a test.
 page=$(realpath "$target")/python/page
 mkdir -p "$page" && rm -rf "$page/v"
 ln -sfn "$PWD/bindings" "$page/bindings"
 awk '/^```sh$/ { shown = 1; next } /^```$/ { shown = 0 } shown && !/greeter/' docs/python.md >"$page/install.sh"
 (
-    export CARGO_TARGET_DIR=$page/target CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0
+    export CARGO_TARGET_DIR=$page/../build CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
     cd "$page" && sh -eu install.sh >install.log 2>&1
 ) || {
     cat "$page/install.log" >&2

@@ -359,7 +359,9 @@ impl<'a> World<'a> {
                     self.agenda.push(self.now, host, Event::Browse(Duration::from_secs(1)));
                 }
             }
-            Command::Check(key) => self.multicast(host, &Packet::Check(key)),
+            // Its link browses for everything.
+            Command::Forget(_) => {}
+            Command::Check(key) | Command::Expired(key) => self.multicast(host, &Packet::Check(key)),
         }
     }
 

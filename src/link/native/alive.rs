@@ -65,7 +65,7 @@ impl Alive {
         let (sequence, port) = (text("seq")?.parse().ok()?, text("p")?.parse().ok()?);
         let chunks = (0..).map_while(|i| txt::find(&strings, &format!("s{i}")));
         let entries: Vec<u8> = chunks.flatten().copied().collect();
-        let listed = txt::find(&strings, "s0").is_some() && entries.len() % ENTRY == 0;
+        let listed = txt::find(&strings, "s0").is_some() && entries.len().is_multiple_of(ENTRY);
         let entry = |entry: &[u8]| {
             let (service, rest) = entry.split_first_chunk::<8>()?;
             let (count, hash) = rest.split_first_chunk::<4>()?;

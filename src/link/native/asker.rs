@@ -59,7 +59,7 @@ pub struct Speaker {
 pub(super) type Errand = (Tag, Place, Question);
 
 /// The state of wanting.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Asker {
     pub(super) interests: BTreeMap<Question, Interest>,
     pub(super) by_hash: HashMap<u64, Question>,
@@ -71,7 +71,7 @@ pub struct Asker {
     /// Nodes that somebody said goodbye for, and when it is believed.
     goodbyes: BTreeMap<Key, Time>,
     querier: Querier,
-    next_id: u16,
+    rng: fastrand::Rng,
     /// When registries of which nothing is held any more are forgotten next.
     swept_at: Time,
     /// Why things heard were not believed.
@@ -88,27 +88,29 @@ struct Running {
 }
 
 impl Asker {
-    /// With message ids from `first` on, so that no stranger can guess them.
-    pub fn new(first: u16) -> Asker {
-        Asker { next_id: first, ..Asker::default() }
+    /// With message ids and delays that no stranger can guess.
+    pub fn new(rng: fastrand::Rng) -> Asker {
+        Asker {
+            interests: BTreeMap::new(),
+            by_hash: HashMap::new(),
+            cache: Cache::default(),
+            peers: Peers::default(),
+            lookups: BTreeMap::new(),
+            fetches: BTreeMap::new(),
+            goodbyes: BTreeMap::new(),
+            querier: Querier::default(),
+            swept_at: Time(0),
+            refused: BTreeMap::new(),
+            rng,
+        }
     }
 
     fn id(&mut self) -> u16 {
-        self.next_id = self.next_id.wrapping_mul(25_173).wrapping_add(13_849);
-        self.next_id
+        self.rng.u16(..)
     }
 
     /// A member asks. `own`: this process publishes an answer itself.
-    pub fn ask(
-        &mut self,
-        now: Time,
-        member: &Owner,
-        asked: &Question,
-        own: bool,
-        net: &Net,
-        out: &mut Outbox,
-        rng: &mut fastrand::Rng,
-    ) {
+    pub fn ask(&mut self, now: Time, member: &Owner, asked: &Question, own: bool, net: &Net, out: &mut Outbox) {
         let question = &about(asked);
         let everything = self.interests.get(&Question::Everything).is_some_and(|interest| interest.settled);
         let interest = self.interests.entry(question.clone()).or_default();
@@ -124,7 +126,7 @@ impl Asker {
             self.by_hash.insert(service_hash(service), question.clone());
         }
         for place in &net.places {
-            self.querier.browse(now, question, *place, rng);
+            self.querier.browse(now, question, *place, &mut self.rng);
         }
     }
 
@@ -161,14 +163,14 @@ impl Asker {
     }
 
     /// Asks everybody again: the link is another than before.
-    pub fn renew(&mut self, now: Time, net: &Net, rng: &mut fastrand::Rng) {
+    pub fn renew(&mut self, now: Time, net: &Net) {
         let there: BTreeSet<Place> = net.places.iter().copied().collect();
         self.peers.retain_places(|place| there.contains(&place));
         self.querier.retain_places(|place| there.contains(&place));
         self.fetches.retain(|(_, place, _), _| there.contains(place));
         self.cache.forget_interfaces(&net.names.keys().copied().collect());
         for (question, interest) in &self.interests {
-            net.places.iter().for_each(|place| self.querier.browse(now, question, *place, rng));
+            net.places.iter().for_each(|place| self.querier.browse(now, question, *place, &mut self.rng));
             if interest.settled {
                 self.lookups.entry(question.clone()).or_insert_with(|| Lookup::new(now, false));
             }
@@ -296,14 +298,14 @@ impl Asker {
     pub fn handle_answer(
         &mut self,
         now: Time,
-        from: SocketAddr,
-        place: Place,
+        from: Speaker,
         message: &Message,
         answer: &Exchange,
         net: &Net,
         out: &mut Outbox,
     ) {
         let Exchange::Answer { token, registry, verdicts, last, .. } = answer else { return };
+        let Speaker { addr: from, place, .. } = from;
         let Some(question) = message.questions.first().and_then(|asked| self.question_named(asked)) else {
             return self.refuse("answer-unasked", out);
         };
@@ -465,7 +467,7 @@ impl Asker {
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Time, net: &Net, out: &mut Outbox, rng: &mut fastrand::Rng) {
+    pub fn handle_timeout(&mut self, now: Time, net: &Net, out: &mut Outbox) {
         if now >= self.swept_at {
             self.swept_at = Time(now.0 + SWEEP_MS);
             let held: BTreeSet<Tag> = self.cache.owners().filter_map(|owner| Tag::of(owner)).collect();
@@ -480,7 +482,7 @@ impl Asker {
         self.settle(now, out);
         let cache = &self.cache;
         let known = |question: &Question, place: Place| cache.pointers(now, question, place.interface);
-        for (place, bytes) in self.querier.poll(now, &net.places, known, rng) {
+        for (place, bytes) in self.querier.poll(now, &net.places, known, &mut self.rng) {
             out.multicast(place, bytes);
         }
     }

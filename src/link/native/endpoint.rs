@@ -68,7 +68,7 @@ impl Endpoint {
             herald: Herald::default(),
             responder: Responder::default(),
             server: Server::new(config.seed),
-            asker: Asker::new(rng.u16(..)),
+            asker: Asker::new(rng.fork()),
             out: Outbox::default(),
             rng,
             defended: HashMap::new(),
@@ -108,7 +108,7 @@ impl Endpoint {
         self.responder.changed();
         self.herald.announce(now, &keys, &mut self.known, &self.site, &mut self.out);
         keys.iter().for_each(|key| self.tell_neighbours(key));
-        self.asker.renew(now, &self.site.net(), &mut self.rng);
+        self.asker.renew(now, &self.site.net());
         self.after(now);
     }
 
@@ -149,7 +149,7 @@ impl Endpoint {
             self.herald.announce(now, &keys, &mut self.known, &self.site, &mut self.out);
         }
         if !fresh || self.site.members.len() > 1 {
-            self.asker.renew(now, &self.site.net(), &mut self.rng);
+            self.asker.renew(now, &self.site.net());
         }
     }
 
@@ -173,7 +173,7 @@ impl Endpoint {
                 Command::Ask(question) => {
                     let own = self.tell_own(from, &about(&question));
                     let (site, asker) = (&self.site, &mut self.asker);
-                    asker.ask(now, from, &question, own, &site.net(), &mut self.out, &mut self.rng);
+                    asker.ask(now, from, &question, own, &site.net(), &mut self.out);
                 }
                 Command::Forget(question) => self.asker.forget(from, &question),
                 Command::Check(key) => self.asker.check(now, &key),
@@ -270,7 +270,8 @@ impl Endpoint {
         let exchange = message.option.as_deref().and_then(Exchange::decode);
         match (datagram.via, exchange) {
             (Via::Direct, Some(answer @ Exchange::Answer { .. })) => {
-                self.asker.handle_answer(now, datagram.from, place, message, &answer, &net, &mut self.out);
+                let speaker = Speaker { addr: datagram.from, place, direct: None };
+                self.asker.handle_answer(now, speaker, message, &answer, &net, &mut self.out);
             }
             // RFC 6762 §6: responses come from the port, or are ignored.
             _ if datagram.from.port() != self.site.port => self.count("response-from-other-port"),
@@ -447,7 +448,7 @@ impl Endpoint {
         }
         self.herald.handle_timeout(now, &mut self.known, &self.site, &mut self.out, &mut self.rng);
         if !self.closing {
-            self.asker.handle_timeout(now, &self.site.net(), &mut self.out, &mut self.rng);
+            self.asker.handle_timeout(now, &self.site.net(), &mut self.out);
         }
         self.out.release(now);
     }

@@ -93,7 +93,7 @@ impl Pair {
         let progress = fetch.handle(self.now, token, &verdicts, last, &named, |range| {
             within(&held, range).map(|(key, _)| key.clone()).collect()
         });
-        progress.gone.iter().for_each(|key| drop(self.held.remove(key)));
+        self.held.retain(|key, _| !progress.gone.contains(key));
         progress.complete
     }
 

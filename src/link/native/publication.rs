@@ -42,6 +42,8 @@ pub struct Node {
     pub record: Arc<record::Record>,
     /// The instance name.
     pub name: Name,
+    /// The subtype of its service.
+    subtype: Name,
     /// The SRV target.
     pub host: Name,
     /// The TXT rdata.
@@ -63,7 +65,7 @@ impl Node {
             records.push(shared(ZONE.service_type.clone()));
         }
         if parts & part::SUBTYPE != 0 {
-            records.push(shared(ZONE.subtype(&self.record.service.name)));
+            records.push(shared(self.subtype.clone()));
         }
         if parts & part::SRV != 0 {
             records.push(unique(Data::Srv { port: self.record.node.port, target: self.host.clone() }));
@@ -109,10 +111,19 @@ impl Node {
 #[derive(Debug)]
 struct Publisher {
     tag: Tag,
-    /// Its nodes by service, then by place on the ring.
-    services: BTreeMap<Arc<str>, BTreeMap<u64, Key>>,
+    /// Its host name, where a node has no address of its own.
+    host: Name,
+    services: BTreeMap<Arc<str>, Group>,
     /// How many nodes have each lease.
     leases: BTreeMap<u32, usize>,
+}
+
+/// The nodes of a registry's service.
+#[derive(Debug)]
+struct Group {
+    subtype: Name,
+    /// By place on the ring.
+    places: BTreeMap<u64, Key>,
 }
 
 /// Everything published.
@@ -147,18 +158,22 @@ impl Publications {
         let Some(name) = ZONE.instance(&record.key) else { return Ok(()) };
         self.remove(&record.key);
         let fixed = record.node.address.parse::<IpAddr>().ok().filter(|_| !address::is_this_host(&record.node.address));
-        let salt = fixed.map_or(String::new(), |ip| ip.to_string());
-        let host = ZONE.host(&record.owner, &salt);
+        let publisher = self.publishers.entry(record.owner.clone()).or_insert_with(|| Publisher::new(&record.owner));
+        let host = fixed.map_or(publisher.host.clone(), |ip| ZONE.host(&record.owner, &ip.to_string()));
         let known =
             self.hosts.entry(host.clone()).or_insert(Host { owner: record.owner.clone(), fixed, ttl: 0, nodes: 0 });
         (known.nodes, known.ttl) = (known.nodes + 1, known.ttl.max(record.lease));
-        let service: Arc<str> = Arc::from(record.service.name.as_str());
-        self.subtypes.entry(ZONE.subtype(&service)).or_insert_with(|| service.clone());
         let position = position(&record.key).unwrap_or_default();
-        let publisher = self.publishers.entry(record.owner.clone()).or_insert_with(|| Publisher::new(&record.owner));
-        publisher.services.entry(service).or_default().insert(position, record.key.clone());
+        if !publisher.services.contains_key(record.service.name.as_str()) {
+            let (service, subtype) = (Arc::<str>::from(&*record.service.name), ZONE.subtype(&record.service.name));
+            self.subtypes.insert(subtype.clone(), service.clone());
+            publisher.services.insert(service, Group { subtype, places: BTreeMap::new() });
+        }
+        let Some(group) = publisher.services.get_mut(record.service.name.as_str()) else { return Ok(()) };
+        group.places.insert(position, record.key.clone());
         *publisher.leases.entry(record.lease).or_default() += 1;
-        let node = Node { name, host, txt: rdata(&strings), position, said: Vec::new(), record };
+        let (subtype, txt) = (group.subtype.clone(), rdata(&strings));
+        let node = Node { name, subtype, host, txt, position, said: Vec::new(), record };
         self.nodes.insert(node.record.key.clone(), node);
         Ok(())
     }
@@ -172,9 +187,9 @@ impl Publications {
                 Some(count) if *count > 1 => *count -= 1,
                 _ => drop(publisher.leases.remove(&node.record.lease)),
             }
-            if let Some(places) = publisher.services.get_mut(name) {
-                places.remove(&node.position);
-                if places.is_empty() {
+            if let Some(group) = publisher.services.get_mut(name) {
+                group.places.remove(&node.position);
+                if group.places.is_empty() {
                     publisher.services.remove(name);
                 }
             }
@@ -183,7 +198,7 @@ impl Publications {
             }
         }
         if !self.publishers.values().any(|publisher| publisher.services.contains_key(name)) {
-            self.subtypes.remove(&ZONE.subtype(name));
+            self.subtypes.remove(&node.subtype);
         }
         if let Some(host) = self.hosts.get_mut(&node.host) {
             host.nodes -= 1;
@@ -254,7 +269,7 @@ impl Publications {
         let Some(publisher) = self.publishers.get(owner) else { return Vec::new() };
         let (first, last) = (*range.start(), *range.end());
         let mut places: Vec<(u64, &Key)> = Vec::new();
-        let mut take = |nodes: &'a BTreeMap<u64, Key>| places.extend(nodes.range(first..=last).map(|(p, k)| (*p, k)));
+        let mut take = |group: &'a Group| places.extend(group.places.range(first..=last).map(|(p, k)| (*p, k)));
         match question {
             Question::Service(name) => publisher.services.get(name).into_iter().for_each(&mut take),
             Question::Everything => {
@@ -287,7 +302,7 @@ impl Publisher {
             owner.bytes().zip(&mut bits).for_each(|(from, to)| *to = from);
             Tag(bits)
         });
-        Publisher { tag, services: BTreeMap::new(), leases: BTreeMap::new() }
+        Publisher { tag, host: ZONE.host(owner, ""), services: BTreeMap::new(), leases: BTreeMap::new() }
     }
 }
 

@@ -69,7 +69,7 @@ impl Worker {
                 lists = None;
                 self.list_interfaces(now);
             }
-            let mut more = false;
+            let mut more = !self.untold.is_empty();
             if self.untold.is_empty() {
                 let endpoint = &mut self.endpoint;
                 more = self.sockets.receive(|datagram| endpoint.handle_datagram(now, datagram));

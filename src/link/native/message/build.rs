@@ -56,7 +56,7 @@ impl Builder {
         builder
     }
 
-    /// See [`Message::truncated`].
+    /// See [`Message::truncated`](super::Message).
     pub fn truncated(&mut self, more_follows: bool) {
         self.header.set_tc(more_follows);
     }
