@@ -270,7 +270,7 @@ impl Endpoint {
         let exchange = message.option.as_deref().and_then(Exchange::decode);
         match (datagram.via, exchange) {
             (Via::Direct, Some(answer @ Exchange::Answer { .. })) => {
-                let speaker = Speaker { addr: datagram.from, place, direct: None };
+                let speaker = Speaker { addr: datagram.from, place, direct: None, one_shot: false };
                 self.asker.handle_answer(now, speaker, message, &answer, &net, &mut self.out);
             }
             // RFC 6762 §6: responses come from the port, or are ignored.
