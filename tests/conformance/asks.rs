@@ -100,8 +100,16 @@ pub fn a_node_lives_as_long_as_its_records(stage: &mut Stage) -> Verdict {
 }
 
 pub fn a_goodbye_is_believed_after_a_second(stage: &mut Stage) -> Verdict {
+    goodbye(stage, "right")
+}
+
+pub fn a_goodbye_of_a_label_with_capitals_is_believed(stage: &mut Stage) -> Verdict {
+    goodbye(stage, "Right")
+}
+
+fn goodbye(stage: &mut Stage, label: &str) -> Verdict {
     stage.look_for_printers();
-    let printer = Printer::new("right", 631);
+    let printer = Printer::new(label, 631);
     stage.say(&printer.letter());
     stage.until_ports(&[631], SOON)?;
     std::thread::sleep(SECOND);
@@ -169,7 +177,6 @@ pub fn a_node_without_a_subtype_is_found(stage: &mut Stage) -> Verdict {
     let began = Instant::now();
     stage.agent.watch(&serde_json::json!({"service": "printer"}));
     stage.hear("a question for the type", began, SOON, |_, message| asks(message, &name(TYPE), PTR))?;
-    stage.say(&Printer::new("right", 631).pointer());
     stage.say(&Printer::new("right", 631).letter());
     stage.until_ports(&[631], SOON)
 }

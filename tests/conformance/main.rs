@@ -121,6 +121,7 @@ rows! {
     asks::a_record_is_asked_for_from_80_per_cent_of_its_time_on, "5.2", "A record in use is asked for at 80, 85, 90 and 95 % of its time, and gone after it", Meets, Meets;
     asks::a_node_lives_as_long_as_its_records, "10", "A node of other software lives as long as its records", Meets, Meets;
     asks::a_goodbye_is_believed_after_a_second, "10.1", "A goodbye of another's node takes effect a second later", Meets, Meets;
+    asks::a_goodbye_of_a_label_with_capitals_is_believed, "16", "The same of an instance whose label has capitals", Meets, Meets;
     asks::the_flush_bit_takes_older_records_away, "10.2", "The cache-flush bit takes away what is older than a second", Meets, Meets;
     asks::the_flush_bit_spares_what_was_heard_within_a_second, "10.2", "The cache-flush bit spares what was heard within a second", Meets, Meets;
     asks::a_bad_record_costs_no_other_of_its_message, "18", "A bad record costs no other of its message", Meets, Meets;
