@@ -209,6 +209,7 @@ pub fn replies(socket: &UdpSocket) -> Vec<(Vec<u8>, SocketAddr)> {
     loop {
         match socket.recv_from(&mut bytes) {
             Ok((length, from)) => all.push((bytes[..length].to_vec(), from)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return all,
             Err(error) => panic!("{error}"),
         }
