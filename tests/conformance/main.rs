@@ -46,7 +46,7 @@ macro_rules! rows {
         const ROWS: &[Row] =
             &[$(Row { section: $section, requirement: $requirement, native: $native, mdns_sd: $mdns_sd }),*];
 
-        mod native {
+        mod on_native {
             use super::*;
             $(#[test]
             fn $check() {
@@ -54,7 +54,7 @@ macro_rules! rows {
             })*
         }
 
-        mod mdns_sd {
+        mod on_mdns_sd {
             use super::*;
             $(#[test]
             fn $check() {
