@@ -12,7 +12,7 @@ SONAME = libmdns_registry.so.$(shell sed -n 's/#define MDNSREG_ABI_VERSION //p' 
 AS_PROFILE = --profile $(PROFILE:debug=dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help build library install uninstall demo test lint bench bench-python bench-network simulate clean
+.PHONY: help build library install uninstall demo test lint conformance bench bench-python bench-network simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -63,6 +63,10 @@ test: ## lint and all tests; installs what they need where it may
 	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(TARGET)/installed DESTDIR=
 	@tests/stories/run.sh prepare
 	@tests/all.sh
+
+conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conformance.md
+	@tests/need.sh cargo cc nft ip unshare mount nsenter
+	BLESS=1 RUST_TEST_THREADS=8 $(CARGO) test --test conformance
 
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount

@@ -21,7 +21,15 @@ pub struct Agent {
 impl Agent {
     /// Starts the test `role` of this binary, whose body is `play`, on a host.
     pub fn start(host: &Host, role: &str) -> Agent {
-        let mut process = host.role(role);
+        Agent::await_ready(host.role(role))
+    }
+
+    /// The same, with options of its registry.
+    pub fn start_with(host: &Host, role: &str, options: &Value) -> Agent {
+        Agent::await_ready(host.role_with(role, &[(mdns_registry::options::ENVIRONMENT, &options.to_string())]))
+    }
+
+    fn await_ready(mut process: Process) -> Agent {
         process.expect_line("it is ready", ANSWERS_WITHIN, |line| line == "ready");
         Agent { process }
     }

@@ -1,18 +1,16 @@
 //! What a host's interface carries to and from UDP port 5353, reassembled and decoded.
 
 use std::fmt;
-use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{mpsc, Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use etherparse::defrag::IpDefragPool;
 use etherparse::{NetSlice, SlicedPacket, UdpSlice};
 use nix::net::if_::if_nametoindex;
-use nix::sched::{setns, CloneFlags};
 use nix::sys::socket::sockopt::{RcvBuf, ReceiveTimeout};
 use nix::sys::socket::{recvfrom, setsockopt, socket, AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType};
 use nix::sys::time::TimeVal;
@@ -99,17 +97,12 @@ impl Host {
     /// Starts to capture; returns when every packet from now on is kept.
     pub fn capture(&self) -> Capture {
         let packets = Arc::new(Packets::default());
-        let (path, kept) = (self.namespace.path(), packets.clone());
-        let (ready, is_ready) = mpsc::channel();
-        thread::spawn(move || {
-            // The namespace is this thread's alone and ends with it.
-            setns(File::open(path).expect("the namespace"), CloneFlags::CLONE_NEWNET).expect("into the namespace");
+        let kept = packets.clone();
+        let (interface, tap) = self.inside(|| {
             let interface = if_nametoindex("eth0").expect("the host's interface") as usize;
-            let tap = open_tap().expect("a packet socket");
-            let _ = ready.send(());
-            read_tap(&tap, interface, &kept);
+            (interface, open_tap().expect("a packet socket"))
         });
-        is_ready.recv().expect("the capture started");
+        thread::spawn(move || read_tap(&tap, interface, &kept));
         Capture { packets }
     }
 }
@@ -128,18 +121,24 @@ impl Capture {
     }
 
     /// Waits until `accept` makes something of all packets so far; panics with them when it has not within `limit`.
-    pub fn expect<T>(&self, what: &str, limit: Duration, mut accept: impl FnMut(&[Packet]) -> Option<T>) -> T {
+    pub fn expect<T>(&self, what: &str, limit: Duration, accept: impl FnMut(&[Packet]) -> Option<T>) -> T {
+        self.wait_for(limit, accept).unwrap_or_else(|| {
+            let packets = self.packets();
+            panic!("not on the wire within {limit:?}: {what}; captured {}: {packets:#?}", packets.len())
+        })
+    }
+
+    /// The same, without panic.
+    pub fn wait_for<T>(&self, limit: Duration, mut accept: impl FnMut(&[Packet]) -> Option<T>) -> Option<T> {
         let end = Instant::now() + limit;
         let mut kept = self.packets.kept.lock().expect("no panic while held");
         loop {
             if let Some(accepted) = accept(&kept) {
-                return accepted;
+                return Some(accepted);
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let packets = kept.clone();
-                drop(kept);
-                panic!("not on the wire within {limit:?}: {what}; captured {}: {packets:#?}", packets.len());
+                return None;
             }
             kept = self.packets.more.wait_timeout(kept, left).expect("no panic while held").0;
         }

@@ -1,10 +1,14 @@
 //! A host: its cable, its addresses, and the programs that run on it.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
+
+use nix::sched::{setns, CloneFlags};
 
 use super::process::{Finished, Process};
 use super::{eventually, tool, Namespace, Switch};
@@ -54,6 +58,30 @@ impl Host {
         command
     }
 
+    /// Has `make` open sockets here: they stay here, whichever thread uses them.
+    pub fn inside<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
+        let enter = || {
+            let namespace = File::open(self.namespace.path()).expect("the namespace");
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("into the namespace");
+            make()
+        };
+        // The namespace is that thread's alone and ends with it.
+        thread::scope(|scope| scope.spawn(enter).join()).expect("no panic inside")
+    }
+
+    /// A second cable, to another lab: `eth1`, with the address 10.78.y.n/24, which is returned.
+    pub fn plug_into(&self, other: &super::Lab) -> Ipv4Addr {
+        let (inside, switch) = (&self.namespace.name, &other.switch);
+        let number = self.ipv4.octets()[3] + 100;
+        let (port, address) = (format!("guest{number}"), Ipv4Addr::new(10, 78, switch.subnet, number));
+        switch.namespace.ip(&format!("link add name {port} type veth peer name eth1 netns {inside}\n"));
+        self.namespace
+            .ip(&format!("link set eth1 addrgenmode none\naddr add {address}/24 brd + dev eth1\nlink set eth1 up\n"));
+        switch.namespace.ip(&format!("link set dev {port} addrgenmode none up\nlink set dev {port} master bridge\n"));
+        switch.await_port(&port);
+        address
+    }
+
     /// Starts a program; it is killed when the `Process` is dropped.
     pub fn spawn<A: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: impl IntoIterator<Item = A>) -> Process {
         let mut command = self.command(program.as_ref());
@@ -96,12 +124,7 @@ impl Host {
 
     /// Waits until the switch forwards what this host sends.
     pub fn await_link(&self) {
-        let switch = &self.switch.namespace.name;
-        eventually("the switch forwards", PLUGGED_IN_WITHIN, || {
-            tool("ip", &["-n", switch, "-d", "link", "show", "dev", &self.name], "")
-                .contains("bridge_slave state forwarding")
-                .then_some(())
-        });
+        self.switch.await_port(&self.name);
     }
 
     /// Adds an address to `eth0`, usable at once.
@@ -125,5 +148,15 @@ impl Host {
     /// Sets the interface's MTU, bytes.
     pub fn mtu(&self, bytes: u32) {
         self.namespace.ip(&format!("link set eth0 mtu {bytes}\n"));
+    }
+}
+
+impl Switch {
+    fn await_port(&self, port: &str) {
+        eventually("the switch forwards", PLUGGED_IN_WITHIN, || {
+            tool("ip", &["-n", &self.namespace.name, "-d", "link", "show", "dev", port], "")
+                .contains("bridge_slave state forwarding")
+                .then_some(())
+        });
     }
 }

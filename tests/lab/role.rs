@@ -22,8 +22,13 @@ pub fn is_played(name: &str) -> bool {
 impl Host {
     /// Starts this test binary here, as its test `name`.
     pub fn role(&self, name: &str) -> Process {
+        self.role_with(name, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub fn role_with(&self, name: &str, environment: &[(&str, &str)]) -> Process {
         let mut command = self.command(std::env::current_exe().expect("the test binary"));
-        command.args(["--exact", name, "--nocapture"]).env(ROLE, name);
+        command.args(["--exact", name, "--nocapture"]).env(ROLE, name).envs(environment.iter().copied());
         Process::start(&self.label(name.as_ref()), command)
     }
 }

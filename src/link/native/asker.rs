@@ -51,6 +51,8 @@ pub struct Speaker {
     pub place: Place,
     /// Where it says that it takes direct questions.
     pub direct: Option<u16>,
+    /// It answers a one-shot question of ours.
+    pub one_shot: bool,
 }
 
 /// A fetch, who is asked about what.
@@ -325,7 +327,7 @@ impl Asker {
             }
             _ => return self.refuse("answer-unasked", out),
         }
-        let source = Source { now, interface: place.interface, authoritative: true };
+        let source = Source { now, interface: place.interface, authoritative: true, one_shot: false };
         let records: Vec<&Record> = message.answers.iter().collect();
         let heard = self.cache.take(source, &records, wants(&self.interests));
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
@@ -394,7 +396,7 @@ impl Asker {
 
     /// Takes records that were multicast, or an answer of other software.
     pub fn handle_records(&mut self, now: Time, from: Speaker, all: &[&Record], net: &Net, out: &mut Outbox) {
-        let Speaker { addr: from, place, direct } = from;
+        let Speaker { addr: from, place, direct, one_shot } = from;
         if self.interests.is_empty() {
             return;
         }
@@ -412,7 +414,7 @@ impl Asker {
         if believed.is_empty() {
             return;
         }
-        let source = Source { now, interface: place.interface, authoritative: false };
+        let source = Source { now, interface: place.interface, authoritative: false, one_shot };
         let heard = self.cache.take(source, &believed, wants(&self.interests));
         self.learn(&heard, place, direct.map(|port| SocketAddr::new(from.ip(), port)));
         if self.tell(now, heard, net, out) {

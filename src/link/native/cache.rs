@@ -22,6 +22,8 @@ const PARTIAL: usize = 4_096;
 const PARTIAL_MS: u64 = 10_000;
 /// Addresses of one host on one interface, at most.
 const ADDRESSES: usize = 16;
+/// What was heard so recently the cache-flush bit spares, milliseconds.
+const FLUSH_MS: u64 = 1_000;
 
 /// What a message said of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ enum Txt {
 struct Instance {
     record: Option<Arc<record::Record>>,
     port: u16,
+    /// Time to live of the SRV record as it was multicast, seconds.
+    ttl: Option<u32>,
     host: Option<Name>,
     txt: Txt,
     since: Time,
@@ -76,7 +80,8 @@ struct Registry {
 pub struct Cache {
     instances: HashMap<Key, Instance>,
     registries: BTreeMap<Owner, Registry>,
-    hosts: HashMap<Name, BTreeSet<(u32, IpAddr)>>,
+    /// The addresses of a host by interface, and when each was last heard.
+    hosts: HashMap<Name, BTreeMap<(u32, IpAddr), Time>>,
     users: HashMap<Name, BTreeSet<Key>>,
     partial: usize,
 }
@@ -90,6 +95,8 @@ pub struct Source {
     pub interface: u32,
     /// It is the registry's own answer.
     pub authoritative: bool,
+    /// It answers a one-shot question, with times to live that are shorter than they are (RFC 6762 §6.7).
+    pub one_shot: bool,
 }
 
 impl Cache {
@@ -106,7 +113,7 @@ impl Cache {
     /// The addresses at which the host of an instance was heard, by interface.
     pub fn reach(&self, key: &str) -> impl Iterator<Item = &(u32, IpAddr)> {
         let host = self.instances.get(key).and_then(|instance| instance.host.as_ref());
-        host.and_then(|host| self.hosts.get(host)).into_iter().flatten()
+        host.and_then(|host| self.hosts.get(host)).into_iter().flat_map(BTreeMap::keys)
     }
 
     /// A node that runs on a host.
@@ -192,6 +199,7 @@ impl Cache {
         let instance = Instance {
             record: None,
             port: 0,
+            ttl: None,
             host: None,
             txt: Txt::None,
             since: now,
@@ -216,8 +224,9 @@ impl Cache {
         match &record.data {
             Data::Srv { port, target } => {
                 let moved = instance.host.as_ref() != Some(target);
-                if instance.port != *port {
-                    instance.port = *port;
+                let ttl = if source.one_shot { instance.ttl } else { Some(record.ttl) };
+                if (instance.port, instance.ttl) != (*port, ttl) {
+                    (instance.port, instance.ttl) = (*port, ttl);
                     if let Txt::Raw(raw) = &instance.txt {
                         let raw = raw.clone();
                         self.decode(source, &key, &raw, heard);
@@ -254,8 +263,15 @@ impl Cache {
             instance.txt = Txt::Raw(data.clone());
             return;
         }
+        let leased = texts.iter().any(|text| text.starts_with(b"lease="));
         let record = match dnssd::decode(key, &texts, instance.port) {
-            Ok(record) => record,
+            Ok(mut record) => {
+                if let Some(ttl) = instance.ttl.filter(|_| !leased) {
+                    let lease = (u64::from(ttl) * 1_000).clamp(*limits::TTL_MS.start(), *limits::TTL_MS.end());
+                    record.lease = u32::try_from(lease / 1_000).unwrap_or(u32::MAX);
+                }
+                record
+            }
             Err(Refused(reason)) => {
                 instance.txt = Txt::Digest(digest(data));
                 return heard.push(Heard::Dropped(reason));
@@ -329,23 +345,25 @@ impl Cache {
         let mut moved = Vec::new();
         for (host, said) in by_host {
             let known = self.hosts.entry(host.clone()).or_default();
-            let before = known.clone();
+            let before: Vec<(u32, IpAddr)> = known.keys().copied().collect();
             for v4 in [true, false] {
                 let of_family: Vec<_> = said.iter().filter(|(ip, _)| ip.is_ipv4() == v4).collect();
-                // Cache flush (RFC 6762 §10.2): a host says all its addresses of a family together.
+                // Cache flush (RFC 6762 §10.2): what is older than a second is out of date.
                 if of_family.iter().any(|(_, record)| record.flush && record.ttl > 0) {
-                    known.retain(|(on, ip)| *on != source.interface || ip.is_ipv4() != v4);
+                    let fresh = |at: Time| source.now.0 < at.0 + FLUSH_MS;
+                    known.retain(|(on, ip), at| *on != source.interface || ip.is_ipv4() != v4 || fresh(*at));
                 }
                 for (ip, record) in of_family {
                     let on = |entry: &&(u32, IpAddr)| entry.0 == source.interface;
+                    let place = (source.interface, *ip);
                     if record.ttl == 0 {
-                        known.remove(&(source.interface, *ip));
-                    } else if known.iter().filter(on).count() < ADDRESSES {
-                        known.insert((source.interface, *ip));
+                        known.remove(&place);
+                    } else if known.contains_key(&place) || known.keys().filter(on).count() < ADDRESSES {
+                        known.insert(place, source.now);
                     }
                 }
             }
-            if *known != before {
+            if !known.keys().eq(&before) {
                 moved.extend(self.users.get(host).into_iter().flatten().cloned());
             }
         }
@@ -364,7 +382,7 @@ impl Cache {
             return None;
         }
         let host = instance.host.as_ref().and_then(|host| self.hosts.get(host));
-        if host.is_none_or(BTreeSet::is_empty) {
+        if host.is_none_or(BTreeMap::is_empty) {
             return None;
         }
         let told = std::mem::replace(&mut instance.told, true);
@@ -405,10 +423,10 @@ impl Cache {
 
     /// Forgets addresses heard on interfaces that are gone.
     pub fn forget_interfaces(&mut self, there: &BTreeSet<u32>) {
-        self.hosts.values_mut().for_each(|known| known.retain(|(on, _)| there.contains(on)));
+        self.hosts.values_mut().for_each(|known| known.retain(|(on, _), _| there.contains(on)));
         let hosts = &self.hosts;
         let unreachable =
-            |i: &Instance| i.host.as_ref().is_some_and(|host| hosts.get(host).is_some_and(BTreeSet::is_empty));
+            |i: &Instance| i.host.as_ref().is_some_and(|host| hosts.get(host).is_some_and(BTreeMap::is_empty));
         let gone: Vec<Key> =
             self.instances.iter().filter(|(_, i)| unreachable(i)).map(|(key, _)| key.clone()).collect();
         gone.iter().for_each(|key| self.remove(key));
@@ -425,17 +443,13 @@ impl Cache {
         let Some(host) = instance.host.as_ref().filter(|_| instance.record.is_some()) else {
             return Some((true, None));
         };
-        let unknown = self.hosts.get(host).is_none_or(BTreeSet::is_empty);
+        let unknown = self.hosts.get(host).is_none_or(BTreeMap::is_empty);
         unknown.then(|| (false, Some(host.clone())))
     }
 
     /// The pointers to instances of other software that were heard on an interface and hold for half
     /// their time at least (RFC 6762 §7.1).
     pub fn pointers(&self, now: Time, question: &Question, interface: u32) -> Vec<Record> {
-        let name = match question {
-            Question::Service(service) => ZONE.subtype(service),
-            _ => ZONE.service_type.clone(),
-        };
         let pointer = |(key, instance): (&Key, &Instance)| {
             let record = instance.record.as_ref().filter(|record| Tag::of(&record.owner).is_none())?;
             let left = (u64::from(record.lease) * 1_000).saturating_sub(now.0.saturating_sub(instance.heard.0)) / 1_000;
@@ -444,7 +458,7 @@ impl Cache {
             let holds = asked && here && left * 2 >= u64::from(record.lease);
             let data = Data::Ptr(ZONE.instance(key)?);
             let ttl = u32::try_from(left).unwrap_or(u32::MAX);
-            holds.then(|| Record { name: name.clone(), class: IN, flush: false, ttl, data })
+            holds.then(|| Record { name: ZONE.service_type.clone(), class: IN, flush: false, ttl, data })
         };
         self.instances.iter().filter_map(pointer).collect()
     }

@@ -270,7 +270,7 @@ impl Endpoint {
         let exchange = message.option.as_deref().and_then(Exchange::decode);
         match (datagram.via, exchange) {
             (Via::Direct, Some(answer @ Exchange::Answer { .. })) => {
-                let speaker = Speaker { addr: datagram.from, place, direct: None };
+                let speaker = Speaker { addr: datagram.from, place, direct: None, one_shot: false };
                 self.asker.handle_answer(now, speaker, message, &answer, &net, &mut self.out);
             }
             // RFC 6762 §6: responses come from the port, or are ignored.
@@ -283,7 +283,8 @@ impl Endpoint {
                 self.defend(now, &message.answers);
                 self.responder.suppress(now, place, &message.answers);
                 let foreign = self.foreign(message);
-                let speaker = Speaker { addr: datagram.from, place, direct };
+                let one_shot = datagram.via == Via::Direct;
+                let speaker = Speaker { addr: datagram.from, place, direct, one_shot };
                 self.asker.handle_records(now, speaker, &foreign, &net, &mut self.out);
             }
         }

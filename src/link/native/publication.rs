@@ -81,13 +81,28 @@ impl Node {
 
     /// Whether the parts were all multicast on the interface less than a second ago (RFC 6762 §6).
     pub fn was_said(&self, interface: u32, parts: u8, now: Time) -> bool {
-        let said = |(on, what, at): &(u32, u8, Time)| *on == interface && what & parts == parts && now.0 < at.0 + 1_000;
+        self.was_said_within(1_000, interface, parts, now)
+    }
+
+    /// Whether caches there hold the parts for three quarters of their time yet (RFC 6762 §5.4).
+    pub fn is_fresh(&self, interface: u32, parts: u8, now: Time) -> bool {
+        self.was_said_within(self.quarter_ms(), interface, parts, now)
+    }
+
+    fn was_said_within(&self, ms: u64, interface: u32, parts: u8, now: Time) -> bool {
+        let said = |(on, what, at): &(u32, u8, Time)| *on == interface && what & parts == parts && now.0 < at.0 + ms;
         self.said.iter().any(said)
+    }
+
+    fn quarter_ms(&self) -> u64 {
+        u64::from(self.record.lease) * 250
     }
 
     /// Notes that the parts are multicast on the interface.
     pub fn say(&mut self, interface: u32, parts: u8, now: Time) {
-        self.said.retain(|(on, what, at)| (*on != interface || what & !parts != 0) && now.0 < at.0 + 1_000);
+        let quarter = self.quarter_ms();
+        self.said
+            .retain(|(on, what, at)| (*on != interface || what & !parts != 0) && now.0 < at.0 + quarter.max(1_000));
         self.said.push((interface, parts, now));
     }
 }

@@ -136,6 +136,10 @@ fn with_known(question: &Question, known: &[Record]) -> Vec<Vec<u8>> {
         message.reserve_option(marker.len());
         if first {
             message.question(question);
+            // Other software may have no subtype; our own kind answers neither.
+            if question.name != ZONE.service_type {
+                message.question(&Question { name: ZONE.service_type.clone(), ..question.clone() });
+            }
         }
         message
     };

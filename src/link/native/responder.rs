@@ -151,14 +151,11 @@ impl Responder {
         let whole = message.answers.is_empty();
         leave_out_known(here, &mut found, &message.answers);
         if message.questions.iter().all(|question| question.unicast) {
-            // What was multicast within a quarter of its life goes by unicast (RFC 6762 §5.4).
-            let recent = |node: &Node, parts: u8| {
-                let quarter = u64::from(node.record.lease) * 250;
-                node.said.iter().any(|(on, what, at)| {
-                    *on == place_id(here.place) && what & parts == parts && now.0 < at.0 + quarter.min(1_000)
-                })
+            // What was multicast within a quarter of its life goes by unicast (RFC 6762 §5.4), if it fits a message.
+            let fresh = |(key, parts): (&Key, &u8)| {
+                here.known.get(key).is_some_and(|node| node.is_fresh(place_id(here.place), *parts, now))
             };
-            if found.nodes.iter().all(|(key, parts)| here.known.get(key).is_some_and(|node| recent(node, *parts))) {
+            if found.nodes.iter().all(fresh) && fits_a_message(here, &found) && self.legacy.take(now, 1) {
                 replies.unicast = self.one_message(here, &found, None).into_iter().collect();
                 return replies;
             }
@@ -184,7 +181,7 @@ impl Responder {
     fn find(&mut self, now: Time, here: &Here<'_>, questions: &[Question]) -> Found {
         let mut found = Found::default();
         let mut asked: BTreeSet<(&Name, u16)> = BTreeSet::new();
-        for question in questions {
+        for question in questions.iter().filter(|question| is_ours(question)) {
             if !asked.insert((&question.name, question.rtype)) {
                 continue;
             }
@@ -329,9 +326,19 @@ fn estimate(node: &Node) -> usize {
     node.txt.len() + node.name.first().len() + 80
 }
 
+fn fits_a_message(here: &Here<'_>, found: &Found) -> bool {
+    let nodes = found.nodes.keys().filter_map(|key| here.known.get(key));
+    nodes.map(estimate).sum::<usize>() <= MESSAGE - 100
+}
+
+/// Whether a question is of class IN or ANY.
+fn is_ours(question: &Question) -> bool {
+    question.class == IN || question.class == rtype::ANY
+}
+
 /// Adds what answers one question.
 fn collect(here: &Here<'_>, question: &Question, found: &mut Found) {
-    if question.class != IN && question.class != 255 {
+    if !is_ours(question) {
         return;
     }
     let any = question.rtype == rtype::ANY;
