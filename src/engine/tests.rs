@@ -72,7 +72,7 @@ fn a_host_that_was_stopped_asks_before_it_deletes() {
 }
 
 #[test]
-fn a_node_that_ends_in_silence_is_checked_four_times_and_a_last_time_when_it_is_deleted() {
+fn a_node_that_ends_in_silence_is_checked_four_times_and_its_link_is_told_when_it_is_deleted() {
     let mut engine = engine();
     let watch = watch(&mut engine, None);
     engine.handle_sighting(START, &seen("k", "greeter", "eth0"));
@@ -80,10 +80,13 @@ fn a_node_that_ends_in_silence_is_checked_four_times_and_a_last_time_when_it_is_
     let mut checks = Vec::new();
     while let Some(due) = engine.next_due() {
         engine.handle_timeout(due);
-        let checked = commands(&mut engine).contains(&Command::Check(Key::from("k")));
-        checks.extend(checked.then(|| (due - START).as_millis()));
+        let at = (due - START).as_millis();
+        checks.extend(commands(&mut engine).into_iter().map(|command| (at, command)));
     }
-    assert_eq!(checks, [8_000, 8_500, 9_000, 9_500, 12_000]);
+    let key = || Key::from("k");
+    let mut expected: Vec<_> = [8_000, 8_500, 9_000, 9_500].map(|at| (at, Command::Check(key()))).into();
+    expected.push((12_000, Command::Expired(key())));
+    assert_eq!(checks, expected);
     assert_eq!(told(&mut engine, watch), ["synced"]);
     assert_eq!(engine.counts().expired, 1);
 }
