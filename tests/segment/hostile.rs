@@ -216,3 +216,25 @@ fn a_watcher_sees_each_change_once_through_duplicates_and_disorder() {
     net.run(12_000);
     assert_eq!(net.found(two, "greeter"), net.found(one, "greeter"));
 }
+
+#[test]
+fn an_alive_record_that_somebody_else_says_neither_moves_a_registry_nor_silences_it() {
+    for from in [STRANGER, Ipv4Addr::new(10, 0, 0, 1)] {
+        let (mut net, one, two, _) = pair();
+        let watch = net.watch(two, Some("greeter"));
+        net.run(100);
+        net.events(two, watch);
+        let label = format!("{}-120", net.hosts[one].owner);
+        let name = Name::from_labels([label.as_bytes(), b"_alive", b"_mdns-registry", b"_tcp", b"local"]).unwrap();
+        for (n, port) in [(0, 1), (0, 40_000), (7, 1), (1, 1)] {
+            let texts =
+                [format!("seq={}", u64::MAX), format!("n={n}"), "h=0000000000000000".into(), format!("p={port}")];
+            let data: Vec<u8> = texts.iter().flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect();
+            let forged = response(&[record(name.clone(), 120, Data::Txt(data.into()))]);
+            net.inject(SocketAddr::from((from, 5_353)), Some(two), forged);
+            net.run(2_000);
+        }
+        net.run(400_000);
+        assert_eq!((net.events(two, watch), port(&net, two)), (vec![], vec![8_000]), "{from}");
+    }
+}

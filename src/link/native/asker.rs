@@ -29,6 +29,8 @@ const GOODBYE_MS: u64 = 1_000;
 /// A registry that does not answer for so long is given up, milliseconds; one whose nodes near the end
 /// of their lease, later.
 pub(super) const GIVE_UP_MS: u64 = 1_000;
+/// A registry that answers is asked for so long at most, milliseconds.
+const LONGEST_MS: u64 = 30_000;
 /// How often registries of which nothing is held are forgotten, milliseconds.
 const SWEEP_MS: u64 = 60_000;
 /// Messages under way to us at once: as many as a socket buffer of the default size holds.
@@ -85,6 +87,8 @@ struct Running {
     /// What the alive record said that began it.
     trigger: Option<(u32, Sum)>,
     give_up: Time,
+    /// However much it answers.
+    ends: Time,
 }
 
 impl Asker {
@@ -291,7 +295,7 @@ impl Asker {
         let tag = errand.0;
         let token = self.peers.get(tag).map_or(0, |peer| peer.token);
         let fetch = Fetch::new(now, tag, addr, self.id()).with_token(token);
-        self.fetches.insert(errand, Running { fetch, trigger, give_up });
+        self.fetches.insert(errand, Running { fetch, trigger, give_up, ends: give_up.max(Time(now.0 + LONGEST_MS)) });
     }
 
     /// Takes an answer of the exchange.
@@ -311,8 +315,8 @@ impl Asker {
         };
         let errand = (*registry, place, question.clone());
         let of_lookup = self.lookups.get(&question).is_some_and(|lookup| lookup.ids.contains(&message.id));
-        let at = self.peers.get(*registry).and_then(|peer| peer.addrs.get(&place));
-        if at.is_some_and(|at| at.ip() != from.ip()) {
+        let asked = self.fetches.get(&errand).is_some_and(|running| running.fetch.addr == from);
+        if !asked && self.doubts(*registry, place, from).is_some() {
             return self.refuse("answer-from-elsewhere", out);
         }
         match self.fetches.get(&errand) {
@@ -340,7 +344,7 @@ impl Asker {
         let same: Vec<Key> = same.flatten().collect();
         let progress =
             running.fetch.handle(now, *token, verdicts, *last, &named, |range| cache.keys(&owner, &question, range));
-        running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS));
+        running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(running.ends);
         let news = self.tell(now, heard, net, out);
         self.goodbyes.retain(|key, _| !same.contains(key));
         if !same.is_empty() {
@@ -521,11 +525,12 @@ impl Asker {
         for errand in given_up {
             self.fetches.remove(&errand);
             // Nobody is where the registry was: believe who says that it is elsewhere.
-            let (tag, place, _) = &errand;
-            let rival = self.peers.entry(*tag).and_then(|peer| peer.rivals.remove(place));
-            if let Some((rival, peer)) = rival.zip(self.peers.entry(*tag)) {
-                peer.addrs.insert(*place, rival);
-                self.fetch(now, errand, rival, None, GIVE_UP_MS);
+            let (tag, place, question) = errand;
+            let Some(peer) = self.peers.entry(tag) else { continue };
+            if let Some((at, rival)) = peer.rivals.remove(&place) {
+                peer.addrs.remove(&place);
+                peer.addrs.insert(at, rival);
+                self.fetch(now, (tag, at, question), rival, None, GIVE_UP_MS);
             }
         }
         let budget = u8::try_from((WINDOW / self.fetches.len().max(1)).max(2)).unwrap_or(2);
@@ -547,7 +552,7 @@ impl Asker {
         let (fetches, interests) = (&self.fetches, &mut self.interests);
         self.lookups.retain(|question, lookup| {
             let complete = !fetches.keys().any(|(_, _, of)| of == question);
-            let over = lookup.is_over(now, complete);
+            let over = lookup.is_over(now);
             let interest = interests.get_mut(question);
             // Who was not answered at all goes on by what comes.
             if lookup.settles(now, complete) || (over && interest.as_ref().is_some_and(|interest| !interest.settled)) {

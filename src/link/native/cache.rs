@@ -2,7 +2,7 @@
 //! registry each belongs to.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use crate::wire::{dnssd, Refused};
 /// Instances that wait for the rest of their records, at most; and how long, milliseconds.
 const PARTIAL: usize = 4_096;
 const PARTIAL_MS: u64 = 10_000;
+/// How often they are looked through where there are too many, milliseconds.
+const SWEEP_MS: u64 = 1_000;
 /// Addresses of one host on one interface, at most.
 const ADDRESSES: usize = 16;
 /// What was heard so recently the cache-flush bit spares, milliseconds.
@@ -84,6 +86,8 @@ pub struct Cache {
     hosts: HashMap<Name, BTreeMap<(u32, IpAddr), Time>>,
     users: HashMap<Name, BTreeSet<Key>>,
     partial: usize,
+    /// When what is left untold may be looked for again.
+    swept: Time,
 }
 
 /// Where a message came from.
@@ -136,6 +140,11 @@ impl Cache {
     pub fn take(&mut self, source: Source, records: &[&Record], wanted: impl Fn(&str) -> bool) -> Vec<Heard> {
         let mut heard = Vec::new();
         let mut touched: Vec<Key> = Vec::new();
+        let named = |wanted: fn(&Record) -> bool| -> HashSet<&Name> {
+            records.iter().filter(|record| wanted(record)).map(|record| &record.name).collect()
+        };
+        let (with_txt, with_srv) = (named(is_txt), named(|record| matches!(record.data, Data::Srv { .. })));
+        let is_whole = |name: &Name| with_txt.contains(name) && with_srv.contains(name);
         for record in records.iter().filter(|record| record.class == IN) {
             match &record.data {
                 Data::Ptr(instance) if record.name == ZONE.service_type => {
@@ -145,9 +154,9 @@ impl Cache {
                     } else if let Some(instance) = self.instances.get_mut(key) {
                         instance.heard = source.now;
                         touched.push(Key::from(key));
-                    } else if wanted("") {
+                    } else if wanted("") && !with_txt.contains(instance) {
                         // Other software may name it here and describe it when it is asked.
-                        self.open(source, key, &mut heard);
+                        self.open(source, key, false, &mut heard);
                     }
                 }
                 Data::Srv { .. } | Data::Txt(_) => {
@@ -162,7 +171,7 @@ impl Cache {
                         if service.is_some_and(|service| !wanted(&service)) || (described.is_none() && !wanted("")) {
                             continue;
                         }
-                        if !self.open(source, key, &mut heard) {
+                        if !self.open(source, key, is_whole(&record.name), &mut heard) {
                             continue;
                         }
                     }
@@ -180,18 +189,21 @@ impl Cache {
         heard
     }
 
-    /// Makes a place for an instance.
-    fn open(&mut self, source: Source, key: &str, heard: &mut Vec<Heard>) -> bool {
+    /// Makes a place for an instance, `whole` if the message describes it.
+    fn open(&mut self, source: Source, key: &str, whole: bool, heard: &mut Vec<Heard>) -> bool {
+        let crowded = self.partial >= PARTIAL || self.instances.len() >= limits::VIEW_NODES;
+        if crowded && source.now >= self.swept {
+            // What cannot be told has no lease that would end it.
+            self.swept = Time(source.now.0 + SWEEP_MS);
+            let stale = |i: &Instance| !i.told && source.now.0 > i.since.0 + PARTIAL_MS;
+            let old: Vec<Key> = self.instances.iter().filter(|(_, i)| stale(i)).map(|(key, _)| key.clone()).collect();
+            old.iter().for_each(|key| self.remove(key));
+        }
         if self.instances.len() >= limits::VIEW_NODES {
             heard.push(Heard::Dropped("cache-full"));
             return false;
         }
-        if self.partial >= PARTIAL {
-            let stale = |i: &Instance| i.record.is_none() && source.now.0 > i.since.0 + PARTIAL_MS;
-            let old: Vec<Key> = self.instances.iter().filter(|(_, i)| stale(i)).map(|(key, _)| key.clone()).collect();
-            old.iter().for_each(|key| self.remove(key));
-        }
-        if self.partial >= PARTIAL {
+        if self.partial >= PARTIAL && !whole {
             heard.push(Heard::Dropped("too-many-incomplete"));
             return false;
         }

@@ -11,6 +11,8 @@ pub const AGAIN_MS: u64 = 20;
 /// So often in silence before the pause doubles, and the longest pause, milliseconds.
 const PATIENT: u32 = 10;
 const PAUSE_MS: u64 = 200;
+/// Ranges that are looked into at a time, at most: enough for 32,768 nodes.
+const OPEN: usize = 4_096;
 /// Parts into which a range is cut that differs.
 const PARTS: u64 = 16;
 
@@ -113,9 +115,9 @@ impl Fetch {
 
     /// Cuts a range that differs, so that the next question finds out where.
     fn narrow(&mut self, range: &Range) {
-        let before = self.open.clone();
-        subtract(&mut self.open, range);
-        if self.open != before {
+        let is_open = |open: &Range| open.contains(range.start()) && open.contains(range.end());
+        if self.open.len() + PARTS as usize <= OPEN && self.open.iter().any(is_open) {
+            subtract(&mut self.open, range);
             self.open.extend(split(range, PARTS));
             self.open.sort_unstable_by_key(|range| *range.start());
         }

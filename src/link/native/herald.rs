@@ -39,6 +39,7 @@ pub trait Ground {
 struct Beat {
     due: Time,
     sequence: u64,
+    said: Time,
     /// Beats left once nothing is left.
     last: u8,
 }
@@ -117,7 +118,7 @@ impl Herald {
         let soon = Time(now.0 + SETTLED_MS);
         for lease in known.leases_of(owner) {
             let beat = self.beats.entry((owner.clone(), lease));
-            beat.or_insert(Beat { due: soon, sequence: now.0, last: LAST_BEATS }).last = LAST_BEATS;
+            beat.or_insert(Beat { due: soon, sequence: now.0, said: Time(0), last: LAST_BEATS }).last = LAST_BEATS;
         }
         let own = self.beats.iter_mut().filter(|((of, _), _)| of == owner);
         own.for_each(|(_, beat)| beat.due = beat.due.min(soon));
@@ -126,7 +127,8 @@ impl Herald {
     /// Somebody asks for an alive record.
     pub fn asked(&mut self, now: Time, owner: &Owner, lease: u32) {
         if let Some(beat) = self.beats.get_mut(&(owner.clone(), lease)) {
-            beat.due = beat.due.min(Time(now.0 + 20));
+            // Once a second at most (RFC 6762 §6).
+            beat.due = beat.due.min(Time((now.0 + 20).max(beat.said.0 + 1_000)));
         }
     }
 
@@ -169,6 +171,7 @@ impl Herald {
             // With jitter, so that many hosts that start together do not speak together for ever.
             beat.due = Time(now.0 + interval - rng.u64(0..=interval / 10));
             beat.sequence += 1;
+            beat.said = now;
             let (total, services) = sums(known, owner, *lease);
             if total.count == 0 {
                 beat.last = beat.last.saturating_sub(1);

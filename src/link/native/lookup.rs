@@ -67,9 +67,9 @@ impl Lookup {
         settles
     }
 
-    /// Whether no answer is taken any more: the answers have settled, or nobody has one.
-    pub fn is_over(&self, now: Time, complete: bool) -> bool {
-        complete && now >= self.ends()
+    /// Whether no answer is taken any more. Registries that have answered go on delivering.
+    pub fn is_over(&self, now: Time) -> bool {
+        now >= self.ends()
     }
 
     /// When it has been long enough since the last question.

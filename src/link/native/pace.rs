@@ -34,6 +34,12 @@ impl Bucket {
         enough
     }
 
+    /// How many there are.
+    pub fn left(&mut self, now: Time) -> u64 {
+        self.fill(now);
+        self.left / 1_000
+    }
+
     /// When one will be there.
     pub fn next(&mut self, now: Time) -> Time {
         self.fill(now);

@@ -21,8 +21,8 @@ const PROBED_MS: (u64, u64) = (600_000, 3_600_000);
 pub struct Peer {
     /// Where it takes direct questions.
     pub addrs: BTreeMap<Place, SocketAddr>,
-    /// Another address that claims to be it.
-    pub rivals: BTreeMap<Place, SocketAddr>,
+    /// By the place where it is known: another that claims to be it.
+    pub rivals: BTreeMap<Place, (Place, SocketAddr)>,
     /// What proves our address to it.
     pub token: u64,
     /// The last sequence number of an alive record, by lease.
@@ -76,7 +76,7 @@ impl Peers {
     pub fn retain_places(&mut self, there: impl Fn(Place) -> bool) {
         for peer in self.peers.values_mut() {
             peer.addrs.retain(|place, _| there(*place));
-            peer.rivals.retain(|place, _| there(*place));
+            peer.rivals.retain(|place, (at, _)| there(*place) && there(*at));
         }
         self.lost.retain(|(_, place), _| there(*place));
     }

@@ -263,6 +263,15 @@ impl Publications {
         self.publishers.get(owner).into_iter().flat_map(|publisher| publisher.services.keys())
     }
 
+    /// Whether an owner has any node that the question asks for.
+    pub fn has(&self, owner: &str, question: &Question) -> bool {
+        let publisher = self.publishers.get(owner);
+        publisher.is_some_and(|publisher| match question {
+            Question::Service(name) => publisher.services.contains_key(name),
+            _ => true,
+        })
+    }
+
     /// The keys of an owner's nodes that the question asks for, with places in `range`, in order of
     /// service and place.
     pub fn keys<'a>(&'a self, owner: &str, question: &'a Question, range: &Range) -> Vec<&'a Key> {

@@ -76,7 +76,7 @@ impl Server {
 
     /// One message of what `owner` has for who may have nothing of it.
     pub fn ask(&mut self, now: Time, known: &Publications, owner: (&str, Tag), asked: &Asked<'_>) -> Served {
-        if known.sum(owner.0, asked.about, &ALL, None).count == 0 {
+        if !known.has(owner.0, asked.about) {
             return Served::Nothing;
         }
         if !self.unproven.take(now, 1) {
@@ -97,12 +97,17 @@ impl Server {
         wanted: (&[Held], u8),
     ) -> Served {
         let (ranges, budget) = wanted;
+        // In order and apart: what is asked for costs no more than all there is.
+        if ranges.windows(2).any(|pair| pair[0].range.end() >= pair[1].range.start()) {
+            return Served::Refused;
+        }
         let proven = token == self.token(asked.from);
         let bucket = if proven { &mut self.proven } else { &mut self.unproven };
         if !bucket.take(now, 1) {
             return Served::Refused;
         }
-        let budget = if proven { budget.clamp(1, BUDGET) } else { 1 };
+        let left = u8::try_from(self.proven.left(now)).unwrap_or(u8::MAX);
+        let budget = if proven { budget.min(left).clamp(1, BUDGET) } else { 1 };
         let messages = self.answer(known, owner, asked, ranges, budget);
         self.proven.take(now, messages.len() as u64 - u64::from(!messages.is_empty()));
         Served::Messages(messages)

@@ -216,6 +216,9 @@ impl Sockets {
         let (interface, to) = match transmit.to {
             To::Group { interface, v6: false } => (interface, SocketAddr::from((GROUP_V4, self.port))),
             To::Group { interface, v6: true } => (interface, SocketAddr::from((GROUP_V6, self.port))),
+            To::Host { interface, addr: SocketAddr::V6(addr) } if addr.ip().is_unicast_link_local() => {
+                (interface, SocketAddrV6::new(*addr.ip(), addr.port(), 0, interface).into())
+            }
             To::Host { interface, addr } => (interface, addr),
         };
         let from = self.loopbacks.get(&interface).copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -346,7 +349,8 @@ impl Port {
 
 fn socket_addr(storage: SockaddrStorage) -> Option<SocketAddr> {
     let v4 = storage.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
-    let v6 = || storage.as_sockaddr_in6().map(|v6| SocketAddrV6::new(v6.ip(), v6.port(), 0, v6.scope_id()).into());
+    // Without its scope, which is the interface that stands beside it everywhere.
+    let v6 = || storage.as_sockaddr_in6().map(|v6| SocketAddrV6::new(v6.ip(), v6.port(), 0, 0).into());
     v4.or_else(v6)
 }
 

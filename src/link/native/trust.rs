@@ -10,7 +10,11 @@ use super::herald::service_hash;
 use super::message::{Data, Record};
 use super::outbox::{Outbox, Place};
 use super::zone::ZONE;
+use crate::limits;
 use crate::record::{Key, Question, Sighting, Time};
+
+/// Leases that the alive records of one registry are remembered for, at most.
+const LEASES: usize = 16;
 
 impl Asker {
     /// Takes an alive record: what is held of its owner is right, or is asked for.
@@ -26,16 +30,18 @@ impl Asker {
         let (owner, lease) = who;
         let Some(tag) = Tag::of(owner) else { return self.refuse("alive", out) };
         let direct = SocketAddr::new(from.ip(), alive.port);
+        let milliseconds = u64::from(lease) * 1_000;
+        if !limits::TTL_MS.contains(&milliseconds) {
+            return self.refuse("alive", out);
+        }
+        if let Some(other) = self.doubts(tag, place, direct) {
+            return self.doubt_address(now, tag, (place, direct), other, owner);
+        }
         let known = self.peers.get(tag);
         let at = known.and_then(|peer| peer.addrs.get(&place)).copied();
-        if let Some(at) = at.filter(|at| at.ip() != direct.ip()) {
-            return self.doubt_address(now, tag, place, (at, direct), owner);
-        }
-        match known.and_then(|peer| peer.sequences.get(&lease)) {
-            Some(sequence) if *sequence > alive.sequence => return self.refuse("alive-replayed", out),
-            // Over the other address family, or another interface.
-            Some(sequence) if *sequence == alive.sequence && at.is_some() => return,
-            _ => {}
+        // Over the other address family, or another interface.
+        if at.is_some() && known.and_then(|peer| peer.sequences.get(&lease)) == Some(&alive.sequence) {
+            return;
         }
         let (mut live, mut wanted): (Vec<Key>, Vec<_>) = (Vec::new(), Vec::new());
         for (question, said) in self.questions_for(owner, alive) {
@@ -58,7 +64,9 @@ impl Asker {
         if held {
             if let Some(peer) = self.peers.entry(tag) {
                 peer.addrs.insert(place, direct);
-                peer.sequences.insert(lease, alive.sequence);
+                if peer.sequences.len() < LEASES || peer.sequences.contains_key(&lease) {
+                    peer.sequences.insert(lease, alive.sequence);
+                }
             }
         }
         self.peers.found(tag);
@@ -89,20 +97,46 @@ impl Asker {
 
     /// An alive record came from another address than the registry's: it moved, or somebody lies. It is
     /// asked where it was, and believed elsewhere only when nobody answers there.
-    fn doubt_address(&mut self, now: Time, tag: Tag, place: Place, addrs: (SocketAddr, SocketAddr), owner: &str) {
-        let (at, claimed) = addrs;
+    fn doubt_address(
+        &mut self,
+        now: Time,
+        tag: Tag,
+        claimed: (Place, SocketAddr),
+        known: (Place, SocketAddr),
+        owner: &str,
+    ) {
         let Some(service) = self.cache.services_of(owner).next().cloned() else {
             // Nothing is held of it that could be lost.
-            self.peers.entry(tag).into_iter().for_each(|peer| {
-                peer.addrs.remove(&place);
-            });
+            self.peers.entry(tag).into_iter().for_each(|peer| peer.addrs.clear());
             return;
         };
         self.peers.entry(tag).into_iter().for_each(|peer| {
-            peer.rivals.insert(place, claimed);
+            peer.rivals.insert(known.0, claimed);
         });
         let question = self.question_of(&service);
-        self.fetch(now, (tag, place, question), at, None, GIVE_UP_MS);
+        self.fetch(now, (tag, known.0, question), known.1, None, GIVE_UP_MS);
+    }
+
+    /// Where a registry is known to be instead, if it is known and `claimed` is none of its addresses: at
+    /// that place it was heard from another, and the host of its nodes does not have it.
+    pub(super) fn doubts(&self, tag: Tag, place: Place, claimed: SocketAddr) -> Option<(Place, SocketAddr)> {
+        let route = self.peers.route(tag)?;
+        let at = self.peers.get(tag).and_then(|peer| peer.addrs.get(&place));
+        let known = match at {
+            // A registry keeps its port for as long as it is open.
+            Some(at) => *at == claimed || (at.ip() != claimed.ip() && self.has_address(tag, place, claimed)),
+            None => self.has_address(tag, place, claimed),
+        };
+        (!known).then(|| at.map_or(route, |at| (place, *at)))
+    }
+
+    /// Whether the host of a registry's nodes says that it has an address.
+    fn has_address(&self, tag: Tag, place: Place, claimed: SocketAddr) -> bool {
+        let owner = tag.owner();
+        let service = self.cache.services_of(&owner).next().cloned();
+        let keys = service.map(|service| self.cache.keys(&owner, &Question::Service(service), &ALL));
+        let Some(key) = keys.and_then(|keys| keys.into_iter().next()) else { return true };
+        self.cache.reach(&key).any(|(on, ip)| *on == place.interface && *ip == claimed.ip())
     }
 
     /// Whether a record about a node of our kind comes from where its registry is known to be; if not,
@@ -115,9 +149,11 @@ impl Asker {
         };
         let Some(known) = key.and_then(|key| self.cache.record(key)) else { return true };
         let known = known.clone();
-        let tag = Tag::of(&known.owner);
-        let at = tag.and_then(|tag| self.peers.get(tag)).and_then(|peer| peer.addrs.get(&place));
-        let Some((tag, addr)) = tag.zip(at.copied()).filter(|(_, addr)| addr.ip() != from.ip()) else { return true };
+        let Some(tag) = Tag::of(&known.owner) else { return true };
+        // Of a record only the address can be told; it is multicast from another port.
+        let at = self.peers.get(tag).and_then(|peer| peer.addrs.get(&place));
+        let port = at.map_or(0, SocketAddr::port);
+        let Some((place, addr)) = self.doubts(tag, place, SocketAddr::new(from.ip(), port)) else { return true };
         let question = self.question_of(&known.service.name);
         self.fetch(now, (tag, place, question), addr, None, GIVE_UP_MS);
         false

@@ -66,8 +66,7 @@ impl Worker {
                 lists = Some(now + QUIET);
             }
             if lists.is_some_and(|at| at <= now) {
-                lists = None;
-                self.list_interfaces(now);
+                lists = (!self.list_interfaces(now)).then(|| now + NAP);
             }
             let mut more = !self.untold.is_empty();
             if self.untold.is_empty() {
@@ -113,15 +112,20 @@ impl Worker {
         }
     }
 
-    fn list_interfaces(&mut self, now: Time) {
+    /// Tells of the interfaces; `false` if they could not be listed.
+    fn list_interfaces(&mut self, now: Time) -> bool {
         match socket::attached() {
             Ok(attached) if attached != self.attached => {
                 self.attached.clone_from(&attached);
                 self.endpoint.set_interfaces(now, attached);
                 self.speak();
+                true
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the interfaces are taken to be what they were"),
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(%error, "the interfaces are taken to be what they were");
+                false
+            }
         }
     }
 
