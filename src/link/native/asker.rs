@@ -588,6 +588,10 @@ fn message(id: u16, question: &Question, exchange: &Exchange) -> Vec<u8> {
     let mut message = Builder::query(id, MESSAGE);
     message.reserve_option(data.len());
     message.question(&dns(question));
+    if matches!((question, exchange), (Question::Service(_), Exchange::Ask { .. })) {
+        // Other software may have no subtype of ours.
+        message.question(&dns(&Question::Everything));
+    }
     message.option(&data);
     message.finish()
 }
