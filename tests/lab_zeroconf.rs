@@ -118,6 +118,8 @@ fn a_printer_of_zeroconf_is_found_with_its_port_and_lost_with_its_goodbye() {
         late.get("printer").first().is_some_and(|service| service["nodes"][0]["port"] == 631).then_some(())
     });
 
+    // What zeroconf has multicast within a second it multicasts again a second later, also after its goodbye.
+    lab::may_be_said_again();
     peer.say("withdraw");
     let deleted = lab::eventually("the printer is deleted", SOON, || {
         agent.drain(QUIET).into_iter().find(|event| event["action"] != "update")
