@@ -8,9 +8,12 @@ import time
 import pytest
 from conftest import PATIENCE
 
+# Who runs the tests in the background may be deaf to SIGINT, and so would be what it starts.
 PROGRAM = """
-import asyncio, time
+import asyncio, signal, time
 from mdns_registry import AsyncRegistry, Registry
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def wait_in_a_loop():
     async with AsyncRegistry(addrs=["127.0.0.1"]) as registry, registry.watch("other") as watcher:
