@@ -85,7 +85,12 @@ impl Element<'_> {
         if whole {
             types.extend(attribute(self.line, "type-id").map(str::to_owned));
         }
-        *into += &format!("{}\n", self.line);
+        // Where cargo keeps its crates is of this machine, and no part of the ABI.
+        let kept = attribute(self.line, "path").and_then(|path| path.split_once("/registry/src/"));
+        let kept = kept.map_or(String::new(), |(home, rest)| {
+            format!("{home}/registry/src/{}/", rest.split('/').next().unwrap_or_default())
+        });
+        *into += &format!("{}\n", self.line.replacen(&kept, "", usize::from(!kept.is_empty())));
         for part in &self.parts {
             if whole || part.is_wanted(types) {
                 part.write(whole, types, into);
