@@ -76,8 +76,6 @@ pub struct Asker {
     rng: fastrand::Rng,
     /// When registries of which nothing is held any more are forgotten next.
     swept_at: Time,
-    /// Why things heard were not believed.
-    pub refused: BTreeMap<&'static str, u64>,
 }
 
 /// A fetch under way.
@@ -104,7 +102,6 @@ impl Asker {
             goodbyes: BTreeMap::new(),
             querier: Querier::default(),
             swept_at: Time(0),
-            refused: BTreeMap::new(),
             rng,
         }
     }
@@ -199,9 +196,8 @@ impl Asker {
         out.tell(Sighting::Seen { record: record.clone(), reach: reach.collect() });
     }
 
-    /// Counts something that was not believed.
-    pub fn refuse(&mut self, reason: &'static str, out: &mut Outbox) {
-        *self.refused.entry(reason).or_default() += 1;
+    /// Tells that something was not believed; the registries count it.
+    pub fn refuse(&self, reason: &'static str, out: &mut Outbox) {
         out.tell(Sighting::Dropped(reason));
     }
 

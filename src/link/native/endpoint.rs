@@ -97,19 +97,16 @@ impl Endpoint {
 
     /// Says everything again and asks everything again.
     fn renew(&mut self, now: Time) {
-        let keys: Vec<Key> = self
-            .known
-            .owners()
-            .map(|(owner, _)| owner.clone())
-            .collect::<Vec<_>>()
-            .iter()
-            .flat_map(|owner| self.keys_of(owner))
-            .collect();
+        let keys = self.all_keys();
         self.responder.changed();
         self.herald.announce(now, &keys, &mut self.known, &self.site, &mut self.out);
         keys.iter().for_each(|key| self.tell_neighbours(key));
         self.asker.renew(now, &self.site.net());
         self.after(now);
+    }
+
+    fn all_keys(&self) -> Vec<Key> {
+        self.known.owners().flat_map(|(owner, _)| self.keys_of(owner)).collect()
     }
 
     fn keys_of(&self, owner: &str) -> Vec<Key> {
@@ -457,8 +454,7 @@ impl Endpoint {
     fn renew_neighbours(&mut self, now: Time) {
         self.neighbours_due = Time(now.0 + NEIGHBOURS_MS);
         if self.site.members.len() > 1 && self.known.len() > 0 {
-            let owners: Vec<Owner> = self.known.owners().map(|(owner, _)| owner.clone()).collect();
-            let keys: Vec<Key> = owners.iter().flat_map(|owner| self.keys_of(owner)).collect();
+            let keys = self.all_keys();
             self.out.tell(Sighting::Alive { keys, at: now });
         }
     }
@@ -467,9 +463,7 @@ impl Endpoint {
     pub fn shutdown(&mut self, now: Time) {
         self.now = now;
         self.closing = true;
-        let owners: Vec<Owner> = self.known.owners().map(|(owner, _)| owner.clone()).collect();
-        let keys: Vec<Key> = owners.iter().flat_map(|owner| self.keys_of(owner)).collect();
-        let nodes: Vec<_> = keys.iter().filter_map(|key| self.known.remove(key)).collect();
+        let nodes: Vec<_> = self.all_keys().iter().filter_map(|key| self.known.remove(key)).collect();
         self.herald.goodbye(now, &nodes, &self.known, &self.site, &mut self.out);
         self.after(now);
     }
