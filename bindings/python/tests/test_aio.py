@@ -169,15 +169,15 @@ def test_a_registration_is_a_context_and_a_coroutine(caplog: pytest.LogCaptureFi
     run(main(), caplog)
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_a_cancelled_registration_publishes_nothing(turns: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cancelled_registration_publishes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         cancelled = 0
         async with opened() as registry:
             await registry.register(service("cancelled", "stays"))
-            for number in range(20):
+            for number in range(80):
                 task = asyncio.create_task(registry.register(service("cancelled", f"n{number}")))
-                for _ in range(turns):
+                # After a turn or more it can be registered before it is cancelled.
+                for _ in range(number % 4):
                     await asyncio.sleep(0)
                 if task.cancel():
                     with pytest.raises(asyncio.CancelledError):
@@ -186,7 +186,7 @@ def test_a_cancelled_registration_publishes_nothing(turns: int, caplog: pytest.L
                     assert ids(await registry.get_service("cancelled")) == ["stays"]
                 else:
                     await (await task).deregister()
-        assert cancelled
+        assert cancelled >= 20
 
     run(main(), caplog)
 
