@@ -99,7 +99,7 @@ impl Endpoint {
     fn renew(&mut self, now: Time) {
         let keys = self.all_keys();
         self.responder.changed();
-        self.herald.announce(now, &keys, &mut self.known, &self.site, &mut self.out);
+        self.herald.announce(now, &keys, &self.known, &self.site);
         keys.iter().for_each(|key| self.tell_neighbours(key));
         self.asker.renew(now, &self.site.net());
         self.after(now);
@@ -127,7 +127,10 @@ impl Endpoint {
             }
             Submitted::Commands { commands, done } => {
                 self.carry_out(now, from, commands);
+                self.after(now);
+                // What is announced at a pace can be asked for already; what was withdrawn is to be heard.
                 done.into_iter().for_each(|done| self.out.done(done));
+                return self.out.release(now);
             }
         }
         self.after(now);
@@ -143,7 +146,7 @@ impl Endpoint {
             self.out.tell(Sighting::Interfaces(interfaces));
         }
         if self.site.places(from) != before && !keys.is_empty() {
-            self.herald.announce(now, &keys, &mut self.known, &self.site, &mut self.out);
+            self.herald.announce(now, &keys, &self.known, &self.site);
         }
         if !fresh || self.site.members.len() > 1 {
             self.asker.renew(now, &self.site.net());
@@ -182,7 +185,7 @@ impl Endpoint {
         }
         if !published.is_empty() {
             self.responder.changed();
-            self.herald.announce(now, &published, &mut self.known, &self.site, &mut self.out);
+            self.herald.announce(now, &published, &self.known, &self.site);
             published.iter().for_each(|key| self.tell_neighbours(key));
         }
     }
@@ -259,7 +262,17 @@ impl Endpoint {
         }
         // What is late waits for `handle_timeout`: the answer may be in the socket's buffer.
         self.asker.poll_fetches(now, false, &mut self.out);
+        self.release(now);
+    }
+
+    /// Lets out what the pace allows.
+    fn release(&mut self, now: Time) {
         self.out.release(now);
+        while self.out.has_room(now) {
+            let Some((place, message)) = self.herald.next_announcement(now, &mut self.known, &self.site) else { return };
+            self.out.multicast(place, message);
+            self.out.release(now);
+        }
     }
 
     fn handle_response(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: &Message) {
@@ -340,7 +353,7 @@ impl Endpoint {
         self.count("defended");
         self.defended.retain(|_, at| now.0 < at.0 + DEFEND_MS);
         self.defended.extend(attacked.iter().map(|key| (key.clone(), now)));
-        self.herald.announce(now, &attacked, &mut self.known, &self.site, &mut self.out);
+        self.herald.announce(now, &attacked, &self.known, &self.site);
     }
 
     fn handle_question(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: Message) {
@@ -443,11 +456,11 @@ impl Endpoint {
             let messages = self.responder.poll(now, place, &mut self.known, &addrs);
             messages.into_iter().for_each(|bytes| self.out.multicast(place, bytes));
         }
-        self.herald.handle_timeout(now, &mut self.known, &self.site, &mut self.out, &mut self.rng);
+        self.herald.handle_timeout(now, &self.known, &self.site, &mut self.out, &mut self.rng);
         if !self.closing {
             self.asker.handle_timeout(now, &self.site.net(), &mut self.out);
         }
-        self.out.release(now);
+        self.release(now);
     }
 
     /// Registries of one process do not hear each other's alive records.
@@ -483,7 +496,7 @@ impl Endpoint {
     pub fn next_due(&mut self) -> Option<Time> {
         let neighbours = (self.site.members.len() > 1 && self.known.len() > 0).then_some(self.neighbours_due);
         let asker = if self.closing { None } else { self.asker.next_due(self.now) };
-        let others = [self.responder.next_due(), self.herald.next_due(), self.out.next_due(self.now), neighbours];
+        let others = [self.responder.next_due(), self.herald.next_due(), self.out.next_due(self.now, self.herald.has_announcements()), neighbours];
         self.expected = others.into_iter().flatten().chain(asker).min();
         self.expected
     }

@@ -1,4 +1,6 @@
 //! What is said unasked: announcements (RFC 6762 §8.3), goodbyes (§10.1) and alive records.
+//!
+//! Announcements wait as keys, and become messages when the pace of [`Outbox`] has room for one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,7 +15,8 @@ use super::responder::place_id;
 use super::zone::ZONE;
 use crate::record::{Key, Owner, Question, Time};
 
-/// Between the two announcements, milliseconds.
+/// So often is a node announced, and the time between, milliseconds.
+const ANNOUNCEMENTS: u8 = 2;
 const AGAIN_MS: u64 = 1_000;
 /// Between a goodbye and its repetition, milliseconds.
 const GOODBYE_AGAIN_MS: u64 = 25;
@@ -44,49 +47,66 @@ struct Beat {
     last: u8,
 }
 
+/// A node, and where it is announced.
+type Announcement = (Place, Key);
+
 /// The state of what is said unasked.
 #[derive(Debug, Default)]
 pub struct Herald {
-    again: BTreeMap<Time, BTreeSet<Key>>,
+    /// What is to be announced now, and how often in all.
+    unsaid: BTreeMap<Announcement, u8>,
+    again: BTreeMap<Time, BTreeMap<Announcement, u8>>,
     goodbyes: Vec<(Time, Place, Vec<u8>)>,
     beats: BTreeMap<(Owner, u32), Beat>,
 }
 
 impl Herald {
-    /// Announces nodes now and once more in a second.
-    pub fn announce(
-        &mut self,
-        now: Time,
-        keys: &[Key],
-        known: &mut Publications,
-        ground: &impl Ground,
-        out: &mut Outbox,
-    ) {
-        self.say(now, keys, known, ground, out);
-        self.again.entry(Time(now.0 + AGAIN_MS)).or_default().extend(keys.iter().cloned());
-        let owners: BTreeSet<Owner> =
-            keys.iter().filter_map(|key| known.get(key)).map(|n| n.record.owner.clone()).collect();
+    /// Announces nodes now and once more in a second, as [`Herald::next_announcement`] is called.
+    pub fn announce(&mut self, now: Time, keys: &[Key], known: &Publications, ground: &impl Ground) {
+        let mut places: BTreeMap<&Owner, Vec<Place>> = BTreeMap::new();
+        for node in keys.iter().filter_map(|key| known.get(key)) {
+            let (key, owner) = (&node.record.key, &node.record.owner);
+            let places = places.entry(owner).or_insert_with(|| ground.places(owner));
+            self.unsaid.extend(places.iter().map(|place| ((*place, key.clone()), ANNOUNCEMENTS)));
+        }
+        let owners: Vec<Owner> = places.into_keys().cloned().collect();
         owners.iter().for_each(|owner| self.changed(now, owner, known));
     }
 
-    fn say(&mut self, now: Time, keys: &[Key], known: &mut Publications, ground: &impl Ground, out: &mut Outbox) {
-        let mut by_place: BTreeMap<Place, Vec<&Key>> = BTreeMap::new();
-        for key in keys {
-            let owner = known.get(key).map(|node| node.record.owner.clone());
-            for place in owner.map(|owner| ground.places(&owner)).unwrap_or_default() {
-                by_place.entry(place).or_default().push(key);
+    /// Whether anything waits to be announced.
+    pub fn has_announcements(&self) -> bool {
+        !self.unsaid.is_empty()
+    }
+
+    /// The next message of announcements, and where it is to be multicast.
+    pub fn next_announcement(
+        &mut self,
+        now: Time,
+        known: &mut Publications,
+        ground: &impl Ground,
+    ) -> Option<(Place, Vec<u8>)> {
+        let place = self.unsaid.first_key_value()?.0 .0;
+        let mut said = Vec::new();
+        let mut packer = Packer::new(|host: &_| known.addresses(host, ground.addrs(place)), ground.direct_port(place));
+        let here = (place, Key::from(""))..(place.next(), Key::from(""));
+        for (announcement, left) in self.unsaid.range(here) {
+            let node = known.get(&announcement.1);
+            if node.is_some_and(|node| !packer.try_push(&node.records(part::ALL), Some(&node.host)) && !packer.is_empty()) {
+                break;
+            }
+            said.push((announcement.clone(), *left));
+        }
+        let message = packer.finish().pop();
+        let again = Time(now.0 + AGAIN_MS);
+        for (announcement, left) in said {
+            self.unsaid.remove(&announcement);
+            let Some(node) = known.get_mut(&announcement.1) else { continue };
+            node.say(place_id(place), part::ALL, now);
+            if left > 1 {
+                self.again.entry(again).or_default().insert(announcement, left - 1);
             }
         }
-        for (place, keys) in by_place {
-            keys.iter().for_each(|key| {
-                known.get_mut(key).into_iter().for_each(|node| node.say(place_id(place), part::ALL, now));
-            });
-            let nodes: Vec<&Node> = keys.iter().filter_map(|key| known.get(key)).collect();
-            let mut packer =
-                Packer::new(|host: &_| known.addresses(host, ground.addrs(place)), ground.direct_port(place));
-            nodes.iter().for_each(|node| packer.push(&node.records(part::ALL), Some(&node.host)));
-            packer.finish().into_iter().for_each(|message| out.multicast(place, message));
-        }
+        message.map(|message| (place, message))
     }
 
     /// Says goodbye for nodes that were taken out, and once more a little later.
@@ -141,14 +161,16 @@ impl Herald {
     pub fn handle_timeout(
         &mut self,
         now: Time,
-        known: &mut Publications,
+        known: &Publications,
         ground: &impl Ground,
         out: &mut Outbox,
         rng: &mut fastrand::Rng,
     ) {
         while let Some(entry) = self.again.first_entry().filter(|entry| *entry.key() <= now) {
-            let keys: Vec<Key> = entry.remove().into_iter().collect();
-            self.say(now, &keys, known, ground, out);
+            for (announcement, left) in entry.remove() {
+                let unsaid = self.unsaid.entry(announcement).or_default();
+                *unsaid = left.max(*unsaid);
+            }
         }
         let (due, later) = std::mem::take(&mut self.goodbyes).into_iter().partition(|(at, ..)| *at <= now);
         self.goodbyes = later;
@@ -193,7 +215,7 @@ impl Herald {
         }
     }
 
-    /// When something is due next.
+    /// When something is due next, but for what waits for the pace.
     pub fn next_due(&self) -> Option<Time> {
         let again = self.again.keys().next().copied();
         let goodbyes = self.goodbyes.iter().map(|(at, ..)| *at);

@@ -45,6 +45,13 @@ impl Default for Outbox {
     }
 }
 
+impl Place {
+    /// The next one in order.
+    pub fn next(self) -> Place {
+        Place { interface: self.interface + u32::from(self.v6), v6: !self.v6 }
+    }
+}
+
 impl Outbox {
     /// Multicasts from the multicast DNS port, in its turn.
     pub fn multicast(&mut self, place: Place, bytes: Vec<u8>) {
@@ -102,8 +109,13 @@ impl Outbox {
         self.ready.is_empty() && self.paced.is_empty()
     }
 
-    /// When more can be let out.
-    pub fn next_due(&mut self, now: Time) -> Option<Time> {
-        (!self.paced.is_empty()).then(|| self.bucket.next(now))
+    /// Whether a message more would go out at once.
+    pub fn has_room(&mut self, now: Time) -> bool {
+        self.paced.is_empty() && self.bucket.left(now) > 0
+    }
+
+    /// When more can be let out; `waiting`: of what is not here yet.
+    pub fn next_due(&mut self, now: Time, waiting: bool) -> Option<Time> {
+        (waiting || !self.paced.is_empty()).then(|| self.bucket.next(now))
     }
 }

@@ -31,7 +31,8 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
         self.try_push(group, host);
     }
 
-    fn try_push(&mut self, group: &[Record], host: Option<&Name>) -> bool {
+    /// Adds a group to the message in hand; `false` if it does not fit.
+    pub fn try_push(&mut self, group: &[Record], host: Option<&Name>) -> bool {
         let new = host.filter(|host| !self.hosts.contains(host));
         let addresses = new.map(|host| (self.addresses)(host)).unwrap_or_default();
         let all: Vec<&Record> = group.iter().chain(&addresses).collect();
@@ -49,6 +50,11 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
             full.option(&self.option);
             self.full.push(full.finish());
         }
+    }
+
+    /// Whether the message in hand has nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.message.is_empty()
     }
 
     /// The messages.
