@@ -172,6 +172,94 @@ fn a_flood_of_one_shot_questions_is_answered_fifty_times_a_second() {
 }
 
 #[test]
+fn questions_about_nothing_of_ours_keep_nobody_from_an_answer() {
+    let (mut net, _, _, _) = pair();
+    net.run(3_000);
+    let ask = |name: Name, rtype: u16, unicast: bool| {
+        let mut message = Builder::query(7, 1_452);
+        message.question(&Question { name, rtype, class: 1, unicast });
+        message.finish()
+    };
+    let stranger = Name::from_dotted("printer._ipp._tcp.local.").unwrap();
+    for i in 0..2_000_u16 {
+        for (port, rtype, name) in [
+            (30_000 + i, rtype::PTR, stranger.clone()),
+            (30_000 + i, rtype::A, service_type()),
+            (5_353, rtype::TXT, service_type()),
+            (5_353, rtype::PTR, stranger.clone()),
+        ] {
+            net.inject(SocketAddr::from((STRANGER, port)), Some(0), ask(name, rtype, port == 5_353));
+        }
+    }
+    net.run(150);
+    net.sent.clear();
+    net.inject(SocketAddr::from((STRANGER, 30_000)), Some(0), ask(service_type(), rtype::PTR, false));
+    net.inject(SocketAddr::from((STRANGER, 5_353)), Some(0), ask(service_type(), rtype::PTR, false));
+    net.run(150);
+    assert_eq!((net.sent.get("unicast"), net.sent.get("multicast")), (Some(&1), Some(&1)), "{:?}", net.sent);
+}
+
+#[test]
+fn a_question_is_answered_although_hundreds_wait_for_known_answers_that_never_come() {
+    let (mut net, _, _, key) = pair();
+    net.run(3_000);
+    let question = Question { name: service_type(), rtype: rtype::PTR, class: 1, unicast: false };
+    let known = record(service_type(), 120, Data::Ptr(instance(&key)));
+    let mut unfinished = Builder::query(0, 9_000);
+    unfinished.question(&question);
+    while unfinished.answer(&known) {}
+    unfinished.truncated(true);
+    let unfinished = unfinished.finish();
+    for i in 0..5_000_u32 {
+        let from = SocketAddr::from((Ipv4Addr::from_bits(0x0a00_6300 + i), 5_353));
+        net.inject(from, Some(0), unfinished.clone());
+    }
+    let mut message = Builder::query(0, 1_452);
+    message.question(&question);
+    net.sent.clear();
+    net.inject(SocketAddr::from((STRANGER, 5_353)), Some(0), message.finish());
+    net.run(150);
+    assert_eq!(net.sent.get("multicast"), Some(&1), "{:?}", net.sent);
+}
+
+#[test]
+fn a_response_by_unicast_that_nobody_asked_for_changes_nothing() {
+    let (mut net, one, two, key) = pair();
+    let forged = response(&takeover(&net, one, &key, 99));
+    net.inject_unicast(SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 5_353)), two, forged);
+    net.run(10);
+    assert_eq!(port(&net, two), [8_000]);
+    let counted = net.hosts[two].endpoint.counters();
+    assert!(counted.contains(&("response-unasked", 1)), "{counted:?}");
+}
+
+#[test]
+fn invented_registries_make_us_send_a_few_messages_each_and_a_bounded_number_in_all() {
+    let (mut net, _, two, _) = pair();
+    net.sent.clear();
+    for i in 0..10_000_u32 {
+        let label = format!("{}-120", invented_tag(i));
+        let name = Name::from_labels([label.as_bytes(), b"_alive", b"_mdns-registry", b"_tcp", b"local"]).unwrap();
+        let texts = ["seq=1", "n=5", "h=0000000000000001", "p=9"];
+        let data: Vec<u8> = texts.iter().flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect();
+        let forged = response(&[record(name, 120, Data::Txt(data.into()))]);
+        net.inject(SocketAddr::from((STRANGER, 5_353)), Some(two), forged);
+    }
+    net.run(5_000);
+    let sent = net.sent.get("unicast").copied().unwrap_or(0);
+    assert!(sent <= 256 * 10 + 100, "{sent} messages to one address");
+    assert!(net.hosts[two].dropped.contains_key("too-many-strangers"), "{:?}", net.hosts[two].dropped);
+    assert_eq!(port(&net, two), [8_000]);
+}
+
+/// The tag of a registry that does not exist.
+fn invented_tag(number: u32) -> String {
+    let digits = b"abcdefghijklmnopqrstuvwxyz234567";
+    let digit = |i: u32| char::from(digits[(number >> (5 * i.min(6)) & 31) as usize]);
+    (0..25).map(digit).chain(['a']).collect()
+}
+
+#[test]
 fn strangers_by_the_hundred_thousand_are_bounded() {
     let (mut net, _, two, _) = pair();
     for i in 0..40_000_u32 {

@@ -190,6 +190,11 @@ impl Net {
         }
     }
 
+    /// The same to one host's address.
+    pub fn inject_unicast(&mut self, from: SocketAddr, to: usize, bytes: Vec<u8>) {
+        self.fly(to, Via::Group, from, false, &Arc::new(bytes), to);
+    }
+
     pub fn run(&mut self, ms: u64) {
         self.run_until(|_| false, ms);
     }

@@ -7,20 +7,19 @@ use std::sync::Arc;
 
 use super::alive::Alive;
 use super::cache::{Cache, Heard, Source};
-use super::exchange::{Exchange, Sum, Tag, Verdict, ALL};
-use super::fetch::Fetch;
+use super::errand::{Errand, Running};
+use super::exchange::{Exchange, Tag};
 use super::herald::service_hash;
-use super::interest::{about, wants, Interest};
+use super::interest::{about, asks_for, wants, Interest};
 use super::lookup::Lookup;
 use super::message::{rtype, Builder, Data, Message, Record};
 use super::outbox::{Outbox, Place};
+use super::pace::Bucket;
 use super::peers::Peers;
 use super::querier::{dns, Querier};
 use super::serve::MESSAGE;
 use super::zone::ZONE;
-use super::Via;
 use crate::event::Reason;
-use crate::limits;
 use crate::record::{Key, Owner, Question, Reach, Sighting, Time};
 
 /// A goodbye is believed when its node has not been heard of for so long, milliseconds (RFC 6762
@@ -29,14 +28,14 @@ const GOODBYE_MS: u64 = 1_000;
 /// A registry that does not answer for so long is given up, milliseconds; one whose nodes near the end
 /// of their lease, later.
 pub(super) const GIVE_UP_MS: u64 = 1_000;
-/// A registry that answers is asked for so long at most, milliseconds.
-const LONGEST_MS: u64 = 30_000;
 /// How often registries of which nothing is held are forgotten, milliseconds.
 const SWEEP_MS: u64 = 60_000;
-/// Messages under way to us at once: as many as a socket buffer of the default size holds.
-const WINDOW: usize = 64;
+/// Registries never heard before that are asked at once and a second, because an alive record names them:
+/// who invents some makes us send no more than a few messages each.
+const STRANGERS: (u64, u64) = (256, 256);
 
 /// The interfaces as the asker needs them.
+#[derive(Default)]
 pub struct Net {
     /// Where this process speaks.
     pub places: Vec<Place>,
@@ -57,9 +56,6 @@ pub struct Speaker {
     pub one_shot: bool,
 }
 
-/// A fetch, who is asked about what.
-pub(super) type Errand = (Tag, Place, Question);
-
 /// The state of wanting.
 #[derive(Debug)]
 pub struct Asker {
@@ -68,25 +64,16 @@ pub struct Asker {
     /// What is held.
     pub cache: Cache,
     pub(super) peers: Peers,
-    lookups: BTreeMap<Question, Lookup>,
-    fetches: BTreeMap<Errand, Running>,
+    pub(super) lookups: BTreeMap<Question, Lookup>,
+    pub(super) fetches: BTreeMap<Errand, Running>,
     /// Nodes that somebody said goodbye for, and when it is believed.
-    goodbyes: BTreeMap<Key, Time>,
+    pub(super) goodbyes: BTreeMap<Key, Time>,
+    /// Fetches that an alive record of a registry never heard before may begin.
+    pub(super) strangers: Bucket,
     querier: Querier,
     rng: fastrand::Rng,
     /// When registries of which nothing is held any more are forgotten next.
     swept_at: Time,
-}
-
-/// A fetch under way.
-#[derive(Debug)]
-struct Running {
-    fetch: Fetch,
-    /// What the alive record said that began it.
-    trigger: Option<(u32, Sum)>,
-    give_up: Time,
-    /// However much it answers.
-    ends: Time,
 }
 
 impl Asker {
@@ -100,13 +87,14 @@ impl Asker {
             lookups: BTreeMap::new(),
             fetches: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
+            strangers: Bucket::new(STRANGERS.0, STRANGERS.1),
             querier: Querier::default(),
             swept_at: Time(0),
             rng,
         }
     }
 
-    fn id(&mut self) -> u16 {
+    pub(super) fn id(&mut self) -> u16 {
         self.rng.u16(..)
     }
 
@@ -163,28 +151,25 @@ impl Asker {
         self.peers.retain(|tag| held.contains(&tag));
     }
 
-    /// Asks everybody again: the link is another than before.
-    pub fn renew(&mut self, now: Time, net: &Net) {
+    /// Forgets what is not there any more, and asks everybody again on the interfaces that are `fresh`.
+    pub fn renew(&mut self, now: Time, net: &Net, fresh: &BTreeSet<u32>) {
         let there: BTreeSet<Place> = net.places.iter().copied().collect();
         self.peers.retain_places(|place| there.contains(&place));
         self.querier.retain_places(|place| there.contains(&place));
         self.fetches.retain(|(_, place, _), _| there.contains(place));
         self.cache.forget_interfaces(&net.names.keys().copied().collect());
+        let fresh: Vec<Place> = net.places.iter().filter(|place| fresh.contains(&place.interface)).copied().collect();
         for (question, interest) in &self.interests {
-            net.places.iter().for_each(|place| self.querier.browse(now, question, *place, &mut self.rng));
-            if interest.settled {
+            fresh.iter().for_each(|place| self.querier.browse(now, question, *place, &mut self.rng));
+            if interest.settled && !fresh.is_empty() {
                 self.lookups.entry(question.clone()).or_insert_with(|| Lookup::new(now, false));
             }
         }
     }
 
     fn tell_held(&self, question: &Question, net: &Net, out: &mut Outbox) {
-        let of = |name: &str| match question {
-            Question::Service(service) => **service == *name,
-            _ => true,
-        };
-        let keys: Vec<&Key> =
-            self.cache.records().filter(|record| of(&record.service.name)).map(|record| &record.key).collect();
+        let asked = self.cache.records().filter(|record| asks_for(question, &record.service.name));
+        let keys: Vec<&Key> = asked.map(|record| &record.key).collect();
         keys.into_iter().for_each(|key| self.tell_seen(key, net, out));
     }
 
@@ -202,7 +187,7 @@ impl Asker {
     }
 
     /// Tells what a message came to; whether there was anything new in it.
-    fn tell(&mut self, now: Time, heard: Vec<Heard>, net: &Net, out: &mut Outbox) -> bool {
+    pub(super) fn tell(&mut self, now: Time, heard: Vec<Heard>, net: &Net, out: &mut Outbox) -> bool {
         let (mut alive, mut news) = (Vec::new(), false);
         for heard in heard {
             match heard {
@@ -271,127 +256,12 @@ impl Asker {
         }
     }
 
-    pub(super) fn fetch(
-        &mut self,
-        now: Time,
-        errand: Errand,
-        addr: SocketAddr,
-        trigger: Option<(u32, Sum)>,
-        patience: u64,
-    ) {
-        let give_up = Time(now.0 + patience);
-        if let Some(running) = self.fetches.get_mut(&errand) {
-            running.give_up = running.give_up.max(give_up);
-            running.trigger = trigger.or(running.trigger);
-            return;
-        }
-        if self.fetches.len() >= limits::VIEW_NODES {
-            return;
-        }
-        let tag = errand.0;
-        let token = self.peers.get(tag).map_or(0, |peer| peer.token);
-        let fetch = Fetch::new(now, tag, addr, self.id()).with_token(token);
-        self.fetches.insert(errand, Running { fetch, trigger, give_up, ends: give_up.max(Time(now.0 + LONGEST_MS)) });
-    }
-
-    /// Takes an answer of the exchange.
-    pub fn handle_answer(
-        &mut self,
-        now: Time,
-        from: Speaker,
-        message: &Message,
-        answer: &Exchange,
-        net: &Net,
-        out: &mut Outbox,
-    ) {
-        let Exchange::Answer { token, registry, verdicts, last, .. } = answer else { return };
-        let Speaker { addr: from, place, .. } = from;
-        let Some(question) = message.questions.first().and_then(|asked| self.question_named(asked)) else {
-            return self.refuse("answer-unasked", out);
-        };
-        let errand = (*registry, place, question.clone());
-        let of_lookup = self.lookups.get(&question).is_some_and(|lookup| lookup.ids.contains(&message.id));
-        let asked = self.fetches.get(&errand).is_some_and(|running| running.fetch.addr == from);
-        if !asked && self.doubts(*registry, place, from).is_some() {
-            return self.refuse("answer-from-elsewhere", out);
-        }
-        match self.fetches.get(&errand) {
-            Some(running) if (running.fetch.id == message.id || of_lookup) && running.fetch.addr == from => {}
-            None if of_lookup => {
-                // Over the other address family it says the same once more.
-                let lookup = self.lookups.get_mut(&question);
-                if !lookup.is_some_and(|lookup| lookup.answered.insert((*registry, place.interface))) {
-                    return;
-                }
-                self.fetch(now, errand.clone(), from, None, GIVE_UP_MS);
-            }
-            _ => return self.refuse("answer-unasked", out),
-        }
-        let source = Source { now, interface: place.interface, authoritative: true, one_shot: false };
-        let records: Vec<&Record> = message.answers.iter().collect();
-        let heard = self.cache.take(source, &records, wants(&self.interests));
-        let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
-        let Some(running) = self.fetches.get_mut(&errand) else { return };
-        let (cache, owner) = (&self.cache, registry.owner());
-        let same = verdicts.iter().filter_map(|verdict| match verdict {
-            Verdict::Same(range) => Some(cache.keys(&owner, &question, range)),
-            _ => None,
-        });
-        let same: Vec<Key> = same.flatten().collect();
-        let progress =
-            running.fetch.handle(now, *token, verdicts, *last, &named, |range| cache.keys(&owner, &question, range));
-        running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(running.ends);
-        let news = self.tell(now, heard, net, out);
-        self.goodbyes.retain(|key, _| !same.contains(key));
-        if !same.is_empty() {
-            out.tell(Sighting::Alive { keys: same, at: now });
-        }
-        for key in progress.gone {
-            self.gone(&key, out);
-        }
-        if let Some(lookup) = self.lookups.get_mut(&question) {
-            if lookup.heard.insert(*registry) || news {
-                lookup.news(now);
-            }
-        }
-        self.peers.found(*registry);
-        if progress.complete {
-            self.complete(errand, from);
-        }
-    }
-
-    fn complete(&mut self, errand: Errand, from: SocketAddr) {
-        let Some(Running { fetch, trigger, .. }) = self.fetches.remove(&errand) else { return };
-        let (tag, place, question) = errand;
-        if let Some(peer) = self.peers.entry(tag) {
-            peer.addrs.insert(place, from);
-            peer.rivals.remove(&place);
-            peer.token = fetch.token();
-            if let Some((lease, said)) = trigger {
-                let held = self.cache.sum(&tag.owner(), &question, &ALL, Some(lease));
-                peer.verified.insert((question, lease), (said, held));
-            }
-        }
-    }
-
-    fn gone(&mut self, key: &Key, out: &mut Outbox) {
+    pub(super) fn gone(&mut self, key: &Key, out: &mut Outbox) {
         self.goodbyes.remove(key);
         if self.cache.holds(key) {
             self.cache.remove(key);
             out.tell(Sighting::Gone { key: key.clone(), reason: Reason::Goodbye });
         }
-    }
-
-    /// The interest that a DNS question of ours stands for.
-    fn question_named(&self, asked: &super::message::Question) -> Option<Question> {
-        let question = match asked.name == ZONE.service_type {
-            true => Question::Everything,
-            false => {
-                let hash = std::str::from_utf8(asked.name.first()).ok().and_then(super::exchange::position)?;
-                self.by_hash.get(&hash)?.clone()
-            }
-        };
-        self.interests.contains_key(&question).then_some(question)
     }
 
     /// Takes records that were multicast, or an answer of other software.
@@ -417,10 +287,24 @@ impl Asker {
         let source = Source { now, interface: place.interface, authoritative: false, one_shot };
         let heard = self.cache.take(source, &believed, wants(&self.interests));
         self.learn(&heard, place, direct.map(|port| SocketAddr::new(from.ip(), port)));
-        if self.tell(now, heard, net, out) {
-            self.lookups.values_mut().for_each(|lookup| lookup.news(now));
-        }
+        self.delay_lookups(now, &heard);
+        self.tell(now, heard, net, out);
         self.ask_for_missing(now, &believed);
+    }
+
+    /// Lookups go on while more comes of what they ask for.
+    fn delay_lookups(&mut self, now: Time, heard: &[Heard]) {
+        for (question, lookup) in &mut self.lookups {
+            let is_news = |heard: &Heard| match heard {
+                Heard::Changed(key) | Heard::Reverted(key) => {
+                    self.cache.record(key).is_some_and(|record| asks_for(question, &record.service.name))
+                }
+                _ => false,
+            };
+            if heard.iter().any(is_news) {
+                lookup.news(now);
+            }
+        }
     }
 
     /// Notes where a registry answers that has just announced itself.
@@ -510,40 +394,6 @@ impl Asker {
         }
     }
 
-    /// Asks registries for the rest; with `late`, also again where an answer has not come for long.
-    pub fn poll_fetches(&mut self, now: Time, late: bool, out: &mut Outbox) {
-        let given_up: Vec<Errand> = self
-            .fetches
-            .iter()
-            .filter(|(_, running)| late && running.give_up <= now)
-            .map(|(errand, _)| errand.clone())
-            .collect();
-        for errand in given_up {
-            self.fetches.remove(&errand);
-            // Nobody is where the registry was: believe who says that it is elsewhere.
-            let (tag, place, question) = errand;
-            let Some(peer) = self.peers.entry(tag) else { continue };
-            if let Some((at, rival)) = peer.rivals.remove(&place) {
-                peer.addrs.remove(&place);
-                peer.addrs.insert(at, rival);
-                self.fetch(now, (tag, at, question), rival, None, GIVE_UP_MS);
-            }
-        }
-        let budget = u8::try_from((WINDOW / self.fetches.len().max(1)).max(2)).unwrap_or(2);
-        let cache = &self.cache;
-        for ((tag, place, question), running) in &mut self.fetches {
-            if !late && !running.fetch.is_ready() {
-                continue;
-            }
-            let owner = tag.owner();
-            let Some(ask) = running.fetch.poll(now, budget, |range| cache.sum(&owner, question, range, None)) else {
-                continue;
-            };
-            let bytes = message(running.fetch.id, question, &ask);
-            out.unicast(Via::Direct, place.interface, running.fetch.addr, bytes);
-        }
-    }
-
     fn settle(&mut self, now: Time, out: &mut Outbox) {
         let (fetches, interests) = (&self.fetches, &mut self.interests);
         self.lookups.retain(|question, lookup| {
@@ -579,7 +429,7 @@ impl Asker {
 }
 
 /// A question with its option.
-fn message(id: u16, question: &Question, exchange: &Exchange) -> Vec<u8> {
+pub(super) fn message(id: u16, question: &Question, exchange: &Exchange) -> Vec<u8> {
     let data = exchange.encode();
     let mut message = Builder::query(id, MESSAGE);
     message.reserve_option(data.len());

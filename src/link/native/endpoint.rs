@@ -3,17 +3,18 @@
 //! Put datagrams, commands and the time in; after each, drain [`Endpoint::poll_output`] until it gives
 //! `None`, then wait for input or for [`Endpoint::next_due`], whichever is first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
-use super::asker::{Asker, Speaker};
+use super::asker::{Asker, Net, Speaker};
 use super::exchange::Exchange;
 use super::herald::{Ground, Herald};
 use super::interest::about;
 use super::io::{Attached, Config, Datagram, Output, Via};
 use super::message::{self, Data, Message, Record};
+use super::name::Name;
 use super::outbox::{Outbox, Place};
-use super::publication::{Publications, IN};
+use super::publication::{strings, Publications, IN};
 use super::responder::{Here, Replies, Responder};
 use super::serve::{Asked, Served, Server};
 use super::site::Site;
@@ -63,6 +64,7 @@ impl Endpoint {
                 members: BTreeMap::new(),
                 owners: BTreeMap::new(),
                 departed: BTreeMap::new(),
+                net: Net::default(),
             },
             known: Publications::default(),
             herald: Herald::default(),
@@ -83,26 +85,35 @@ impl Endpoint {
     /// The interfaces are these from now on.
     pub fn set_interfaces(&mut self, now: Time, all: Vec<Attached>) {
         self.now = now;
-        let before: BTreeMap<u32, Attached> = self.site.attached.drain(..).map(|a| (a.index, a)).collect();
-        let changed =
-            all.iter().any(|attached| before.get(&attached.index) != Some(attached)) || before.len() != all.len();
-        self.site.attached = all;
-        self.site.settle_owners();
-        let interfaces = self.site.attached.iter().map(|attached| attached.interface.clone()).collect();
-        self.out.tell(Sighting::Interfaces(interfaces));
-        if changed {
-            self.renew(now);
-        }
+        let changed = self.site.set_interfaces(all);
+        self.tell_interfaces();
+        self.renew(now, &changed);
+        self.after(now);
     }
 
-    /// Says everything again and asks everything again.
-    fn renew(&mut self, now: Time) {
-        let keys = self.all_keys();
+    fn tell_interfaces(&mut self) {
+        let interfaces = self.site.attached.iter().map(|attached| attached.interface.clone()).collect();
+        self.out.tell(Sighting::Interfaces(interfaces));
+    }
+
+    /// Says everything again and asks everything again on these interfaces.
+    fn renew(&mut self, now: Time, on: &BTreeSet<u32>) {
+        let keys = if on.is_empty() { Vec::new() } else { self.all_keys() };
+        self.announce(now, &keys, Some(on));
+        self.asker.renew(now, &self.site.net, on);
+    }
+
+    /// Says these nodes, and that they are there, on these interfaces, or on all.
+    fn announce(&mut self, now: Time, keys: &[Key], on: Option<&BTreeSet<u32>>) {
+        if keys.is_empty() {
+            return;
+        }
         self.responder.changed();
-        self.herald.announce(now, &keys, &self.known, &self.site);
+        let site = &self.site;
+        let is_there = |place: &Place| on.is_none_or(|on| on.contains(&place.interface));
+        let places = |owner: &str| site.places(owner).into_iter().filter(is_there).collect();
+        self.herald.announce(now, keys, &self.known, places);
         keys.iter().for_each(|key| self.tell_neighbours(key));
-        self.asker.renew(now, &self.site.net());
-        self.after(now);
     }
 
     fn all_keys(&self) -> Vec<Key> {
@@ -119,9 +130,7 @@ impl Endpoint {
         match message {
             Submitted::Join(scope) => self.join(now, from, scope),
             Submitted::Leave => {
-                self.site.members.remove(from);
-                self.site.settle_owners();
-                self.site.departed.insert(from.clone(), Time(now.0 + DEPARTED_MS));
+                self.site.leave(from, Time(now.0 + DEPARTED_MS));
                 self.herald.leave(from);
                 self.asker.leave(from);
             }
@@ -137,19 +146,13 @@ impl Endpoint {
     }
 
     fn join(&mut self, now: Time, from: &Owner, scope: Scope) {
-        let keys = self.keys_of(from);
-        let before = self.site.places(from);
-        let fresh = self.site.members.insert(from.clone(), scope).is_none();
-        self.site.settle_owners();
+        let fresh = !self.site.members.contains_key(from);
+        let changed = self.site.join(from, scope);
         if fresh {
-            let interfaces = self.site.attached.iter().map(|attached| attached.interface.clone()).collect();
-            self.out.tell(Sighting::Interfaces(interfaces));
-        }
-        if self.site.places(from) != before && !keys.is_empty() {
-            self.herald.announce(now, &keys, &self.known, &self.site);
+            self.tell_interfaces();
         }
         if !fresh || self.site.members.len() > 1 {
-            self.asker.renew(now, &self.site.net());
+            self.renew(now, &changed);
         }
     }
 
@@ -173,7 +176,7 @@ impl Endpoint {
                 Command::Ask(question) => {
                     let own = self.tell_own(from, &about(&question));
                     let (site, asker) = (&self.site, &mut self.asker);
-                    asker.ask(now, from, &question, own, &site.net(), &mut self.out);
+                    asker.ask(now, from, &question, own, &site.net, &mut self.out);
                 }
                 Command::Forget(question) => self.asker.forget(from, &question),
                 Command::Check(key) => self.asker.check(now, &key),
@@ -183,11 +186,7 @@ impl Endpoint {
         if !withdrawn.is_empty() {
             self.herald.goodbye(now, &withdrawn, &self.known, &self.site, &mut self.out);
         }
-        if !published.is_empty() {
-            self.responder.changed();
-            self.herald.announce(now, &published, &self.known, &self.site);
-            published.iter().for_each(|key| self.tell_neighbours(key));
-        }
+        self.announce(now, &published, None);
     }
 
     /// Tells the other registries of this process of a node.
@@ -236,7 +235,6 @@ impl Endpoint {
     /// Takes a datagram.
     pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) {
         self.now = now;
-        self.site.departed.retain(|_, until| now < *until);
         let spoken = self.site.owners.get(&datagram.interface).is_some_and(|owners| !owners.is_empty());
         if !spoken && self.site.departed.is_empty() {
             return;
@@ -269,22 +267,25 @@ impl Endpoint {
     fn release(&mut self, now: Time) {
         self.out.release(now);
         while self.out.has_room(now) {
-            let Some((place, message)) = self.herald.next_announcement(now, &mut self.known, &self.site) else { return };
+            let Some((place, message)) = self.herald.next_announcement(now, &mut self.known, &self.site) else {
+                return;
+            };
             self.out.multicast(place, message);
             self.out.release(now);
         }
     }
 
     fn handle_response(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: &Message) {
-        let net = self.site.net();
         let exchange = message.option.as_deref().and_then(Exchange::decode);
         match (datagram.via, exchange) {
             (Via::Direct, Some(answer @ Exchange::Answer { .. })) => {
                 let speaker = Speaker { addr: datagram.from, place, direct: None, one_shot: false };
-                self.asker.handle_answer(now, speaker, message, &answer, &net, &mut self.out);
+                self.asker.handle_answer(now, speaker, message, &answer, &self.site.net, &mut self.out);
             }
             // RFC 6762 §6: responses come from the port, or are ignored.
             _ if datagram.from.port() != self.site.port => self.count("response-from-other-port"),
+            // Answers by unicast are asked for from our own port only (RFC 6762 §6).
+            _ if datagram.via == Via::Group && !datagram.to.is_multicast() => self.count("response-unasked"),
             (_, exchange) => {
                 let direct = match exchange {
                     Some(Exchange::Here { port }) => Some(port),
@@ -292,30 +293,36 @@ impl Endpoint {
                 };
                 self.defend(now, &message.answers);
                 self.responder.suppress(now, place, &message.answers);
-                let foreign = self.foreign(message);
+                let foreign = self.foreign(message, datagram.from.ip());
                 let one_shot = datagram.via == Via::Direct;
                 let speaker = Speaker { addr: datagram.from, place, direct, one_shot };
-                self.asker.handle_records(now, speaker, &foreign, &net, &mut self.out);
+                self.asker.handle_records(now, speaker, &foreign, &self.site.net, &mut self.out);
             }
         }
     }
 
     /// The records of a message that are not about us.
-    fn foreign<'a>(&self, message: &'a Message) -> Vec<&'a Record> {
+    fn foreign<'a>(&self, message: &'a Message, from: IpAddr) -> Vec<&'a Record> {
+        let all = || message.answers.iter().chain(&message.additionals);
+        let own_txt = |record: &&Record| match &record.data {
+            Data::Txt(data) => owner_of(data).is_some_and(|owner| self.site.is_of_this_process(owner)),
+            _ => false,
+        };
+        // What we have said comes back, and may have been withdrawn since.
+        let withdrawn: HashSet<&Name> = match self.site.has_address(from) {
+            true => all().filter(own_txt).map(|record| &record.name).collect(),
+            false => HashSet::new(),
+        };
+        let node = |name: &Name| self.known.named(name).is_some() || withdrawn.contains(name);
         let ours = |record: &Record| match &record.data {
-            Data::Ptr(instance) => self.known.named(instance).is_some(),
+            Data::Ptr(instance) => node(instance),
             Data::A(_) | Data::Aaaa(_) => self.known.host(&record.name).is_some(),
             _ => match ZONE.alive_of(&record.name) {
-                Some((owner, _)) => self.site.members.contains_key(owner) || self.site.departed.contains_key(owner),
-                None => self.known.named(&record.name).is_some(),
+                Some((owner, _)) => self.site.is_of_this_process(owner),
+                None => node(&record.name),
             },
         };
-        message
-            .answers
-            .iter()
-            .chain(&message.additionals)
-            .filter(|record| record.class == IN && !ours(record))
-            .collect()
+        all().filter(|record| record.class == IN && !ours(record)).collect()
     }
 
     /// Says again what somebody else has said otherwise or taken back (RFC 6762 §9, §10.1).
@@ -353,7 +360,7 @@ impl Endpoint {
         self.count("defended");
         self.defended.retain(|_, at| now.0 < at.0 + DEFEND_MS);
         self.defended.extend(attacked.iter().map(|key| (key.clone(), now)));
-        self.herald.announce(now, &attacked, &self.known, &self.site);
+        self.announce(now, &attacked, None);
     }
 
     fn handle_question(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: Message) {
@@ -435,20 +442,22 @@ impl Endpoint {
         if self.expected.is_some_and(|due| now.0 > due.0 + ASLEEP_MS) {
             // This host slept or was stopped: who was told of it meanwhile has forgotten it (RFC 6762 §8).
             self.count("woke");
-            self.renew(now);
+            let everywhere = self.site.attached.iter().map(|attached| attached.index).collect();
+            self.renew(now, &everywhere);
         }
         self.after(now);
     }
 
     fn after(&mut self, now: Time) {
+        self.site.departed.retain(|_, until| now < *until);
         if now >= self.neighbours_due {
             self.renew_neighbours(now);
         }
-        while let Some((from, place, message)) = self.responder.pop_deferred(now) {
+        while let Some((from, place, asked)) = self.responder.pop_deferred(now) {
             let addrs = self.site.addrs(place).to_vec();
             let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
             let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
-            let replies = self.responder.answer(now, &here, &message, &mut self.rng);
+            let replies = self.responder.answer(now, &here, &asked, &mut self.rng);
             self.reply(now, place, from, replies);
         }
         for place in self.responder.due_places(now) {
@@ -458,7 +467,7 @@ impl Endpoint {
         }
         self.herald.handle_timeout(now, &self.known, &self.site, &mut self.out, &mut self.rng);
         if !self.closing {
-            self.asker.handle_timeout(now, &self.site.net(), &mut self.out);
+            self.asker.handle_timeout(now, &self.site.net, &mut self.out);
         }
         self.release(now);
     }
@@ -496,14 +505,19 @@ impl Endpoint {
     pub fn next_due(&mut self) -> Option<Time> {
         let neighbours = (self.site.members.len() > 1 && self.known.len() > 0).then_some(self.neighbours_due);
         let asker = if self.closing { None } else { self.asker.next_due(self.now) };
-        let others = [self.responder.next_due(), self.herald.next_due(), self.out.next_due(self.now, self.herald.has_announcements()), neighbours];
+        let others = [
+            self.responder.next_due(),
+            self.herald.next_due(),
+            self.out.next_due(self.now, self.herald.has_announcements()),
+            neighbours,
+        ];
         self.expected = others.into_iter().flatten().chain(asker).min();
         self.expected
     }
 
     /// Where the registries speak.
-    pub fn places(&self) -> Vec<Place> {
-        self.site.net().places
+    pub fn places(&self) -> &[Place] {
+        &self.site.net.places
     }
 
     fn count(&mut self, what: &'static str) {
@@ -518,6 +532,11 @@ impl Endpoint {
         counters.extend(self.asker.counts());
         counters
     }
+}
+
+/// The owner that TXT data name.
+fn owner_of(data: &[u8]) -> Option<&str> {
+    strings(data).into_iter().find_map(|text| std::str::from_utf8(text.strip_prefix(b"owner=")?).ok())
 }
 
 /// What a question of the exchange wants.

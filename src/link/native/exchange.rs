@@ -131,8 +131,6 @@ pub enum Exchange {
         token: u64,
         /// The registry.
         registry: Tag,
-        /// All its nodes that the question asks for.
-        total: Sum,
         /// What holds for the ranges asked for.
         verdicts: Vec<Verdict>,
         /// No further message comes for what was asked.
@@ -157,7 +155,7 @@ const HERE: u8 = 5;
 impl Exchange {
     /// The bytes an option with `verdicts` verdicts takes at most.
     pub const fn answer_len(verdicts: usize) -> usize {
-        2 + 8 + 16 + 12 + 1 + 1 + verdicts * 29
+        2 + 8 + 16 + 1 + verdicts * 29
     }
 
     /// The data of the option.
@@ -175,11 +173,10 @@ impl Exchange {
                 out.push(*budget);
                 ranges.iter().take(RANGES).for_each(|held| put_held(&mut out, held));
             }
-            Exchange::Answer { token, registry, total, verdicts, last } => {
+            Exchange::Answer { token, registry, verdicts, last } => {
                 out.push(ANSWER);
                 out.extend(token.to_be_bytes());
                 out.extend(registry.0);
-                put_sum(&mut out, *total);
                 out.push(u8::from(*last));
                 for verdict in verdicts.iter().take(RANGES) {
                     match verdict {
@@ -214,9 +211,9 @@ impl Exchange {
                 Some(Exchange::Fetch { token, registry, budget, ranges: input.list(RANGES, Input::held)? })
             }
             ANSWER => {
-                let (token, registry, total) = (input.u64()?, Tag(input.array()?), input.sum()?);
+                let (token, registry) = (input.u64()?, Tag(input.array()?));
                 let last = input.byte()? != 0;
-                Some(Exchange::Answer { token, registry, total, last, verdicts: input.list(RANGES, Input::verdict)? })
+                Some(Exchange::Answer { token, registry, last, verdicts: input.list(RANGES, Input::verdict)? })
             }
             FOR_OTHERS => Some(Exchange::ForOthers),
             HERE => Some(Exchange::Here { port: input.array().map(u16::from_be_bytes)? }),

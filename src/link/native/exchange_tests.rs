@@ -26,9 +26,8 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         prop::collection::vec(tag.clone(), 0..HEARD).prop_map(|heard| Exchange::Ask { heard }),
         (any::<u64>(), tag.clone(), prop::collection::vec(held(), 0..RANGES), any::<u8>())
             .prop_map(|(token, registry, ranges, budget)| Exchange::Fetch { token, registry, ranges, budget }),
-        (any::<u64>(), tag, sum(), prop::collection::vec(verdict, 0..RANGES), any::<bool>()).prop_map(
-            |(token, registry, total, verdicts, last)| Exchange::Answer { token, registry, total, verdicts, last }
-        ),
+        (any::<u64>(), tag, prop::collection::vec(verdict, 0..RANGES), any::<bool>())
+            .prop_map(|(token, registry, verdicts, last)| Exchange::Answer { token, registry, verdicts, last }),
         Just(Exchange::ForOthers),
         any::<u16>().prop_map(|port| Exchange::Here { port }),
     ]

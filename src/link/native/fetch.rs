@@ -8,8 +8,10 @@ use crate::record::{Key, Time};
 
 /// After so much silence what is missing is asked for again, milliseconds.
 pub const AGAIN_MS: u64 = 20;
-/// So often in silence before the pause doubles, and the longest pause, milliseconds.
+/// So often in silence before the pause doubles, where the registry has answered before and where it
+/// may not be there at all; and the longest pause, milliseconds.
 const PATIENT: u32 = 10;
+const PATIENT_WITH_STRANGERS: u32 = 1;
 const PAUSE_MS: u64 = 200;
 /// Ranges that are looked into at a time, at most: enough for 32,768 nodes.
 const OPEN: usize = 4_096;
@@ -65,11 +67,19 @@ impl Fetch {
         self.ready
     }
 
+    fn patient(&self) -> u32 {
+        if self.token == 0 {
+            PATIENT_WITH_STRANGERS
+        } else {
+            PATIENT
+        }
+    }
+
     /// When the next question is due.
     pub fn next_due(&self) -> Time {
         let pause = match self.ready {
             true => 0,
-            false => AGAIN_MS << self.silent.saturating_sub(PATIENT).min(8),
+            false => AGAIN_MS << self.silent.saturating_sub(self.patient()).min(8),
         };
         Time(self.active.0 + pause.min(PAUSE_MS))
     }

@@ -61,12 +61,13 @@ pub struct Herald {
 }
 
 impl Herald {
-    /// Announces nodes now and once more in a second, as [`Herald::next_announcement`] is called.
-    pub fn announce(&mut self, now: Time, keys: &[Key], known: &Publications, ground: &impl Ground) {
+    /// Announces nodes where their owners speak, now and once more in a second, as
+    /// [`Herald::next_announcement`] is called.
+    pub fn announce(&mut self, now: Time, keys: &[Key], known: &Publications, places_of: impl Fn(&str) -> Vec<Place>) {
         let mut places: BTreeMap<&Owner, Vec<Place>> = BTreeMap::new();
         for node in keys.iter().filter_map(|key| known.get(key)) {
             let (key, owner) = (&node.record.key, &node.record.owner);
-            let places = places.entry(owner).or_insert_with(|| ground.places(owner));
+            let places = places.entry(owner).or_insert_with(|| places_of(owner));
             self.unsaid.extend(places.iter().map(|place| ((*place, key.clone()), ANNOUNCEMENTS)));
         }
         let owners: Vec<Owner> = places.into_keys().cloned().collect();
@@ -91,7 +92,9 @@ impl Herald {
         let here = (place, Key::from(""))..(place.next(), Key::from(""));
         for (announcement, left) in self.unsaid.range(here) {
             let node = known.get(&announcement.1);
-            if node.is_some_and(|node| !packer.try_push(&node.records(part::ALL), Some(&node.host)) && !packer.is_empty()) {
+            if node
+                .is_some_and(|node| !packer.try_push(&node.records(part::ALL), Some(&node.host)) && !packer.is_empty())
+            {
                 break;
             }
             said.push((announcement.clone(), *left));

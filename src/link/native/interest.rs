@@ -32,6 +32,11 @@ pub fn about(asked: &Question) -> Question {
     }
 }
 
+/// Whether the question asks for nodes of a service.
+pub fn asks_for(question: &Question, service: &str) -> bool {
+    !matches!(question, Question::Service(asked) if **asked != *service)
+}
+
 /// Whether nodes of a service are wanted; an empty name stands for one that is not known yet.
 pub fn wants(interests: &BTreeMap<Question, Interest>) -> impl Fn(&str) -> bool + '_ {
     let everything = interests.contains_key(&Question::Everything);

@@ -7,6 +7,7 @@ mod alive;
 mod asker;
 mod cache;
 mod endpoint;
+mod errand;
 mod exchange;
 mod fetch;
 mod herald;

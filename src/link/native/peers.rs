@@ -10,6 +10,8 @@ use crate::record::{Question, Time};
 
 /// Registries remembered, at most.
 const PEERS: usize = 16_384;
+/// Questions and leases remembered of one registry, at most.
+const VERIFIED: usize = 64;
 /// Registries that fell silent and are still asked whether they are back, at most.
 const LOST: usize = 256;
 /// How often such a one is asked, at first and later; when "later" begins and when it is given up.
@@ -40,6 +42,15 @@ struct Lost {
     addr: SocketAddr,
     next: Time,
     since: Time,
+}
+
+impl Peer {
+    /// Notes what was said when all was fetched, and what is held.
+    pub fn verify(&mut self, what: (Question, u32), sums: (Sum, Sum)) {
+        if self.verified.len() < VERIFIED || self.verified.contains_key(&what) {
+            self.verified.insert(what, sums);
+        }
+    }
 }
 
 /// All of them.

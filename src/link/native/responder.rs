@@ -22,10 +22,10 @@ const SCANS: (u64, u64) = (20, 50);
 /// The delay of an answer that others may give too, milliseconds (RFC 6762 §6).
 const SHARED_MS: std::ops::Range<u64> = 20..120;
 /// How long more known answers are waited for, milliseconds (RFC 6762 §7.2), from how many askers, and
-/// how many of each.
+/// how many questions and answers of all.
 const TRUNCATED_MS: std::ops::Range<u64> = 400..500;
 const DEFERRED: usize = 512;
-const DEFERRED_RECORDS: usize = 4_096;
+const DEFERRED_RECORDS: usize = 16_384;
 /// Remembered questions that were answered in full.
 const ANSWERED: usize = 1_024;
 
@@ -60,9 +60,42 @@ enum Other {
     Host(Name),
 }
 
+/// What a message asks, as far as it concerns us.
+pub struct Asked {
+    questions: Vec<Question>,
+    known: Vec<Record>,
+    /// The asker wants a name for itself (RFC 6762 §8.1).
+    probe: bool,
+}
+
+impl Asked {
+    fn of(message: Message, known: &Publications) -> Asked {
+        let concerns_us = |record: &Record| match &record.data {
+            Data::Ptr(_) if record.name == ZONE.types || record.name == ZONE.names => true,
+            Data::Ptr(instance) => known.named(instance).is_some(),
+            _ => known.named(&record.name).is_some(),
+        };
+        Asked {
+            questions: message.questions,
+            known: message.answers.into_iter().filter(concerns_us).collect(),
+            probe: !message.authorities.is_empty(),
+        }
+    }
+
+    fn join(&mut self, earlier: Asked) {
+        self.questions.extend(earlier.questions);
+        self.known.extend(earlier.known);
+        self.probe |= earlier.probe;
+    }
+
+    fn len(&self) -> usize {
+        self.questions.len() + self.known.len()
+    }
+}
+
+/// One whose known answers are not all here.
 struct Deferred {
-    message: Message,
-    place: Place,
+    asked: Asked,
     due: Time,
 }
 
@@ -72,7 +105,7 @@ pub struct Responder {
     /// Questions that were answered in full, and when, so that a copy costs nothing.
     answered: HashMap<(Name, u16, Place), Time>,
     others_said: HashMap<(Other, Place), Time>,
-    deferred: BTreeMap<SocketAddr, Deferred>,
+    deferred: BTreeMap<(Place, SocketAddr), Deferred>,
     legacy: Bucket,
     scans: Bucket,
 }
@@ -110,6 +143,12 @@ struct Found {
     whole: Vec<(Name, u16)>,
 }
 
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.others.is_empty()
+    }
+}
+
 impl Responder {
     /// Takes a question that came from the multicast DNS port.
     pub fn handle(
@@ -120,37 +159,39 @@ impl Responder {
         message: Message,
         rng: &mut fastrand::Rng,
     ) -> Replies {
-        if let Some(deferred) = self.deferred.get_mut(&from) {
-            let known = deferred.message.answers.len() + message.answers.len();
-            deferred.message.answers.extend(message.answers);
-            deferred.message.questions.extend(message.questions);
-            if message.truncated && known <= DEFERRED_RECORDS {
-                return Replies::default();
-            }
-            let Some(deferred) = self.deferred.remove(&from) else { return Replies::default() };
-            return self.answer(now, here, &deferred.message, rng);
+        let (asker, truncated) = ((here.place, from), message.truncated);
+        let mut asked = Asked::of(message, here.known);
+        let mut due = Time(now.0 + rng.u64(TRUNCATED_MS));
+        if let Some(earlier) = self.deferred.remove(&asker) {
+            asked.join(earlier.asked);
+            due = earlier.due;
         }
-        if message.truncated && self.deferred.len() < DEFERRED {
-            let due = Time(now.0 + rng.u64(TRUNCATED_MS));
-            self.deferred.insert(from, Deferred { message, place: here.place, due });
+        let held: usize = self.deferred.values().map(|deferred| deferred.asked.len()).sum();
+        if truncated {
+            // One too many is not answered: what it knows is not known.
+            if self.deferred.len() < DEFERRED && held + asked.len() <= DEFERRED_RECORDS {
+                self.deferred.insert(asker, Deferred { asked, due });
+            }
             return Replies::default();
         }
-        self.answer(now, here, &message, rng)
+        self.answer(now, here, &asked, rng)
     }
 
     /// Takes a question whose known answers have all come by now.
-    pub fn pop_deferred(&mut self, now: Time) -> Option<(SocketAddr, Place, Message)> {
-        let from = *self.deferred.iter().find(|(_, deferred)| deferred.due <= now)?.0;
-        self.deferred.remove(&from).map(|deferred| (from, deferred.place, deferred.message))
+    pub fn pop_deferred(&mut self, now: Time) -> Option<(SocketAddr, Place, Asked)> {
+        let asker = *self.deferred.iter().find(|(_, deferred)| deferred.due <= now)?.0;
+        self.deferred.remove(&asker).map(|deferred| (asker.1, asker.0, deferred.asked))
     }
 
     /// Answers a question for which no more known answers come.
-    pub fn answer(&mut self, now: Time, here: &Here<'_>, message: &Message, rng: &mut fastrand::Rng) -> Replies {
-        let mut found = self.find(now, here, &message.questions);
+    pub fn answer(&mut self, now: Time, here: &Here<'_>, asked: &Asked, rng: &mut fastrand::Rng) -> Replies {
+        let mut found = self.find(now, here, &asked.questions);
         let mut replies = Replies { alive: std::mem::take(&mut found.alive), ..Replies::default() };
-        let whole = message.answers.is_empty();
-        leave_out_known(here, &mut found, &message.answers);
-        if message.questions.iter().all(|question| question.unicast) {
+        leave_out_known(here, &mut found, &asked.known);
+        if found.is_empty() {
+            return replies;
+        }
+        if asked.questions.iter().all(|question| question.unicast) {
             // What was multicast within a quarter of its life goes by unicast (RFC 6762 §5.4), if it fits a message.
             let fresh = |(key, parts): (&Key, &u8)| {
                 here.known.get(key).is_some_and(|node| node.is_fresh(place_id(here.place), *parts, now))
@@ -160,16 +201,17 @@ impl Responder {
                 return replies;
             }
         }
-        if whole {
+        if asked.known.is_empty() {
             self.remember(now, here.place, &found.whole);
         }
-        self.schedule(now, here, found, !message.authorities.is_empty(), rng);
+        self.schedule(now, here, found, asked.probe, rng);
         replies
     }
 
     /// Answers a one-shot question (RFC 6762 §6.7): with one message, if not too many are asked.
     pub fn one_shot(&mut self, now: Time, here: &Here<'_>, message: &Message) -> Option<Vec<u8>> {
-        if message.questions.is_empty() || !self.legacy.take(now, 1) {
+        let concerns_us = |question: &Question| is_ours(question) && is_answered(here, question);
+        if !message.questions.iter().any(concerns_us) || !self.legacy.take(now, 1) {
             return None;
         }
         let mut found = Found::default();
@@ -185,8 +227,7 @@ impl Responder {
             if !asked.insert((&question.name, question.rtype)) {
                 continue;
             }
-            let enumerates = question.name == ZONE.service_type || here.known.of_subtype(&question.name).is_some();
-            if enumerates {
+            if enumerates(here, question) {
                 let key = (question.name.clone(), question.rtype, here.place);
                 let again = self.answered.get(&key).is_some_and(|at| now.0 < at.0 + 1_000);
                 if again || !self.scans.take(now, 1) {
@@ -334,6 +375,22 @@ fn fits_a_message(here: &Here<'_>, found: &Found) -> bool {
 /// Whether a question is of class IN or ANY.
 fn is_ours(question: &Question) -> bool {
     question.class == IN || question.class == rtype::ANY
+}
+
+/// Whether a question asks for many nodes.
+fn enumerates(here: &Here<'_>, question: &Question) -> bool {
+    let named = question.name == ZONE.service_type || here.known.of_subtype(&question.name).is_some();
+    named && matches!(question.rtype, rtype::PTR | rtype::ANY)
+}
+
+/// Whether there can be an answer to a question, found out without working it out.
+fn is_answered(here: &Here<'_>, question: &Question) -> bool {
+    let name = &question.name;
+    enumerates(here, question)
+        || [&ZONE.types, &ZONE.names].contains(&name)
+        || here.known.named(name).is_some()
+        || here.known.host(name).is_some()
+        || name.parent().is_some_and(|parent| parent == ZONE.names)
 }
 
 /// Adds what answers one question.

@@ -126,7 +126,6 @@ impl Server {
             asked,
             registry: owner.1,
             token: self.token(asked.from),
-            total: known.sum(owner.0, asked.about, &ALL, None),
             budget: usize::from(budget),
             ready: Vec::new(),
         };
@@ -155,7 +154,6 @@ struct Reply<'a> {
     asked: &'a Asked<'a>,
     registry: Tag,
     token: u64,
-    total: Sum,
     budget: usize,
     ready: Vec<(Builder, Vec<Verdict>)>,
 }
@@ -230,9 +228,9 @@ impl Reply<'_> {
 
     fn finish(self) -> Vec<Vec<u8>> {
         let count = self.ready.len();
-        let (token, registry, total) = (self.token, self.registry, self.total);
+        let (token, registry) = (self.token, self.registry);
         let encode = |(i, (mut builder, verdicts)): (usize, (Builder, Vec<Verdict>))| {
-            let answer = Exchange::Answer { token, registry, total, verdicts, last: i + 1 == count };
+            let answer = Exchange::Answer { token, registry, verdicts, last: i + 1 == count };
             builder.option(&answer.encode());
             builder.finish()
         };

@@ -24,6 +24,8 @@ pub struct Site {
     pub owners: BTreeMap<u32, BTreeSet<Owner>>,
     /// Registries that have just left, and until when they still say that nothing of them is left.
     pub departed: BTreeMap<Owner, Time>,
+    /// Where anybody speaks.
+    pub net: Net,
 }
 
 impl Site {
@@ -39,33 +41,62 @@ impl Site {
         ports.iter().filter(|f| there(f)).map(|(v6, _)| Place { interface: attached.index, v6: *v6 }).collect()
     }
 
-    /// Where anybody speaks.
-    pub fn net(&self) -> Net {
-        let spoken =
-            self.attached.iter().filter(|attached| self.owners.get(&attached.index).is_some_and(|o| !o.is_empty()));
-        let spoken: Vec<&Attached> = spoken.collect();
-        Net {
-            places: spoken.iter().flat_map(|attached| self.places_on(attached)).collect(),
-            names: spoken.iter().map(|attached| (attached.index, attached.interface.name.clone())).collect(),
-        }
+    /// The interfaces are these from now on; gives those that are not as they were, or on which others
+    /// speak now.
+    pub fn set_interfaces(&mut self, all: Vec<Attached>) -> BTreeSet<u32> {
+        let before = std::mem::replace(&mut self.attached, all);
+        let mut changed = self.settle_owners();
+        let was = |attached: &&Attached| before.iter().any(|before| before == *attached);
+        changed.extend(self.attached.iter().filter(|attached| !was(attached)).map(|attached| attached.index));
+        changed
     }
 
-    /// Works out anew who speaks on which interface.
-    pub fn settle_owners(&mut self) {
+    /// A registry speaks here from now on; gives the interfaces on which others speak now.
+    pub fn join(&mut self, owner: &Owner, scope: Scope) -> BTreeSet<u32> {
+        self.members.insert(owner.clone(), scope);
+        self.settle_owners()
+    }
+
+    /// A registry speaks no more, but says for a while that nothing of it is left.
+    pub fn leave(&mut self, owner: &Owner, until: Time) {
+        self.members.remove(owner);
+        self.settle_owners();
+        self.departed.insert(owner.clone(), until);
+    }
+
+    /// Whether a registry is of this process, or was a moment ago.
+    pub fn is_of_this_process(&self, owner: &str) -> bool {
+        self.members.contains_key(owner) || self.departed.contains_key(owner)
+    }
+
+    /// Works out anew who speaks on which interface; gives those where that is not as it was.
+    fn settle_owners(&mut self) -> BTreeSet<u32> {
         let interfaces: Vec<Interface> = self.attached.iter().map(|attached| attached.interface.clone()).collect();
-        self.owners.clear();
+        let before = std::mem::take(&mut self.owners);
         for (owner, scope) in &self.members {
             let names: BTreeSet<_> = scope.select(&interfaces).into_iter().map(|i| i.name.clone()).collect();
             for attached in self.attached.iter().filter(|attached| names.contains(&attached.interface.name)) {
                 self.owners.entry(attached.index).or_default().insert(owner.clone());
             }
         }
+        let spoken = self.attached.iter().filter(|attached| self.owners.contains_key(&attached.index));
+        self.net = Net {
+            places: spoken.clone().flat_map(|attached| self.places_on(attached)).collect(),
+            names: spoken.map(|attached| (attached.index, attached.interface.name.clone())).collect(),
+        };
+        let changed = |index: &u32| before.get(index) != self.owners.get(index);
+        before.keys().chain(self.owners.keys()).copied().filter(changed).collect()
     }
 
     /// Whether it is our own socket whose multicast comes back.
     pub fn is_own(&self, from: SocketAddr) -> bool {
         let port = if from.is_ipv6() { self.ports.1 } else { self.ports.0 };
-        from.port() == port && self.attached.iter().any(|attached| attached.interface.addrs.contains(&from.ip()))
+        from.port() == port && self.has_address(from.ip())
+    }
+
+    /// Whether this host has the address.
+    pub fn has_address(&self, ip: IpAddr) -> bool {
+        self.attached.iter().any(|attached| attached.interface.addrs.contains(&ip))
     }
 
     /// Whether a sender is on the link of the interface (RFC 6762 §11).

@@ -57,8 +57,12 @@ impl Asker {
                 wanted.push(((tag, place, question), direct, trigger));
             }
         }
-        let held = at.is_some() || !live.is_empty();
+        let (held, proven) = (at.is_some() || !live.is_empty(), known.is_some_and(|peer| peer.token != 0));
         for (errand, addr, trigger) in wanted {
+            if !proven && !self.strangers.take(now, 1) {
+                self.refuse("too-many-strangers", out);
+                break;
+            }
             self.fetch(now, errand, addr, trigger, GIVE_UP_MS);
         }
         if held {

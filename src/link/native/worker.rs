@@ -131,7 +131,7 @@ impl Worker {
 
     /// Is in the group where the registries speak.
     fn speak(&mut self) {
-        let places = self.endpoint.places().into_iter().map(|place| (place.interface, place.v6));
+        let places = self.endpoint.places().iter().map(|place| (place.interface, place.v6));
         self.sockets.speak_on(&self.attached, places);
     }
 
