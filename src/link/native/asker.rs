@@ -30,6 +30,8 @@ const GOODBYE_MS: u64 = 1_000;
 pub(super) const GIVE_UP_MS: u64 = 1_000;
 /// How often registries of which nothing is held are forgotten, milliseconds.
 const SWEEP_MS: u64 = 60_000;
+/// How often everybody is asked again because a registry is back, milliseconds.
+const LOOK_AGAIN_MS: u64 = 5_000;
 /// Registries never heard before that are asked at once and a second, because an alive record names them:
 /// who invents some makes us send no more than a few messages each.
 const STRANGERS: (u64, u64) = (256, 256);
@@ -74,6 +76,7 @@ pub struct Asker {
     rng: fastrand::Rng,
     /// When registries of which nothing is held any more are forgotten next.
     swept_at: Time,
+    look_again_at: Time,
 }
 
 impl Asker {
@@ -90,6 +93,7 @@ impl Asker {
             strangers: Bucket::new(STRANGERS.0, STRANGERS.1),
             querier: Querier::default(),
             swept_at: Time(0),
+            look_again_at: Time(0),
             rng,
         }
     }
@@ -159,11 +163,26 @@ impl Asker {
         self.fetches.retain(|(_, place, _), _| there.contains(place));
         self.cache.forget_interfaces(&net.names.keys().copied().collect());
         let fresh: Vec<Place> = net.places.iter().filter(|place| fresh.contains(&place.interface)).copied().collect();
-        for (question, interest) in &self.interests {
+        for question in self.interests.keys() {
             fresh.iter().for_each(|place| self.querier.browse(now, question, *place, &mut self.rng));
-            if interest.settled && !fresh.is_empty() {
-                self.lookups.entry(question.clone()).or_insert_with(|| Lookup::new(now, false));
-            }
+        }
+        if !fresh.is_empty() {
+            self.look_again(now);
+        }
+    }
+
+    /// A registry was heard. One that is back after silence may not be alone: the link may have been divided.
+    pub(super) fn found(&mut self, now: Time, tag: Tag) {
+        if self.peers.found(tag) && now >= self.look_again_at {
+            self.look_again_at = Time(now.0 + LOOK_AGAIN_MS);
+            self.look_again(now);
+        }
+    }
+
+    /// Asks everybody again what was answered before.
+    fn look_again(&mut self, now: Time) {
+        for (question, _) in self.interests.iter().filter(|(_, interest)| interest.settled) {
+            self.lookups.entry(question.clone()).or_insert_with(|| Lookup::new(now, false));
         }
     }
 

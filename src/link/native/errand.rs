@@ -105,7 +105,7 @@ impl Asker {
                 lookup.news(now);
             }
         }
-        self.peers.found(*registry);
+        self.found(now, *registry);
         if progress.complete {
             self.complete(errand, from);
         }

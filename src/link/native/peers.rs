@@ -101,9 +101,11 @@ impl Peers {
         }
     }
 
-    /// A registry has answered.
-    pub fn found(&mut self, tag: Tag) {
+    /// A registry was heard; whether it had fallen silent.
+    pub fn found(&mut self, tag: Tag) -> bool {
+        let before = self.lost.len();
         self.lost.retain(|(lost, _), _| *lost != tag);
+        self.lost.len() < before
     }
 
     /// Nobody wants this any more.

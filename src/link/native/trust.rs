@@ -73,7 +73,7 @@ impl Asker {
                 }
             }
         }
-        self.peers.found(tag);
+        self.found(now, tag);
         if !live.is_empty() {
             out.tell(Sighting::Alive { keys: live, at: now });
         }
