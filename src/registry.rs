@@ -108,8 +108,9 @@ impl Registry {
         "mdns"
     }
 
-    /// Publishes every node of the service, all or none. Ready when the announcement has been
-    /// handed to the network; [`Registry::get_service`] here sees it at once.
+    /// Publishes every node of the service, all or none. Ready when others can find them and their
+    /// announcement has been handed to the network, of hundreds its beginning: the rest follows at a
+    /// pace that receivers can take. [`Registry::get_service`] here sees them at once.
     ///
     /// # Errors
     /// `INVALID`, `TOO_LARGE`, `OPTION`: nothing took effect.
