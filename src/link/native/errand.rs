@@ -182,7 +182,7 @@ impl Asker {
         let budget = u8::try_from((WINDOW / self.fetches.len().max(1)).max(2)).unwrap_or(2);
         let cache = &self.cache;
         for ((tag, place, question), running) in &mut self.fetches {
-            if !late && !running.fetch.is_ready() {
+            if now < running.fetch.next_due() || !(late || running.fetch.is_ready()) {
                 continue;
             }
             let owner = tag.owner();
