@@ -59,6 +59,8 @@ impl Registry {
     /// Those of [`Registry::open`].
     pub fn open_default() -> Result<Registry> {
         fork::check()?;
+        // Before the lock: a child of a fork made while it is held must know that it is one.
+        fork::watch()?;
         let mut default = lock(&DEFAULT);
         if let Some(share) = default.upgrade() {
             return Ok(Registry::of(share));
