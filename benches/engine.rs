@@ -32,9 +32,9 @@ fn sighting(i: usize, revision: u64) -> Sighting {
         revision,
         lease: 120,
         service: Arc::new(service),
-        node,
+        node: (&node).into(),
     };
-    let reach = vec![Reach { ip: [10, 0, 0, 2].into(), interface: Arc::from("net0") }];
+    let reach = [Reach { ip: [10, 0, 0, 2].into(), interface: Arc::from("net0") }].into();
     Sighting::Seen { record: Arc::new(record), reach }
 }
 

@@ -29,7 +29,7 @@ fn record(endpoints: usize) -> Record {
     let node = Node { id: "greeter-7f3c9a1e".into(), address: String::new(), port: 8080, metadata };
     let owner = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
     let key = dnssd::instance_label(owner, &service.name, &node.id).into();
-    Record { key, owner: owner.into(), revision: 1, lease: 120, service: Arc::new(service), node }
+    Record { key, owner: owner.into(), revision: 1, lease: 120, service: Arc::new(service), node: (&node).into() }
 }
 
 fn wire(c: &mut Criterion) {

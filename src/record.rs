@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Reason;
-use crate::model::{Node, Service};
+use crate::model::{Compact, Service};
 
 /// Milliseconds of a clock that neither steps nor stops in sleep (CLOCK_BOOTTIME).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +46,7 @@ pub struct Record {
     /// Name, version, service metadata and endpoints; its `nodes` is empty.
     pub service: Arc<Service>,
     /// The node, its address as registered: empty for "this host".
-    pub node: Node,
+    pub node: Compact,
 }
 
 impl Record {
@@ -97,7 +97,7 @@ pub enum Sighting {
         /// The node.
         record: Arc<Record>,
         /// Where its host can be reached; empty if only the record's own address counts.
-        reach: Vec<Reach>,
+        reach: Arc<[Reach]>,
     },
     /// The owner answered for these nodes at `at`: a sign of life without data.
     Alive {

@@ -30,7 +30,7 @@ fn what_one_publishes_changes_and_withdraws_the_other_hears() {
     // Back to what the daemon may still have in its cache.
     let back = one.record("go.micro.Node-1", 8080, 3);
     one.publish(&back);
-    assert_eq!(two.wait_seen(&said.key, 3).0.node.port, 8080);
+    assert_eq!(two.wait_seen(&said.key, 3).0.node.port(), 8080);
 
     let withdrawn = Instant::now();
     one.command(vec![Command::Withdraw(said.key.clone())]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::model::{Node, Selection, Service};
+use crate::model::{Compact, Node, Selection, Service};
 use crate::record::{Key, Owner, Record, Time};
 use crate::wire::dnssd;
 
@@ -16,15 +16,20 @@ struct Lease {
     ends: Option<Time>,
 }
 
-/// A service name and a node id: what names a node within one registry.
-type Place = (String, String);
+/// A node of a call, checked.
+#[derive(Debug)]
+pub struct Prepared {
+    key: Key,
+    /// `None` for one registered already with the same data and lease.
+    record: Option<Arc<Record>>,
+}
 
-/// The nodes registered here, by service name and id.
+/// The nodes registered here. Within one registry a key stands for a service name and a node id.
 #[derive(Debug)]
 pub struct Leases {
     owner: Owner,
-    held: BTreeMap<Place, Lease>,
-    ending: BTreeSet<(Time, Place)>,
+    held: BTreeMap<Key, Lease>,
+    ending: BTreeSet<(Time, Key)>,
     revision: u64,
 }
 
@@ -40,51 +45,51 @@ impl Leases {
     }
 
     /// Builds the records of a call and checks that each fits its wire; keeps nothing yet.
-    /// `None` for a node registered already with the same data and lease.
-    pub fn prepare(&self, service: &Service, lease: u32) -> Result<Vec<Option<Arc<Record>>>> {
-        let heading = Arc::new(Service { nodes: Vec::new(), ..service.clone() });
-        let mut records = Vec::with_capacity(service.nodes.len());
+    pub fn prepare(&self, service: &Service, lease: u32) -> Result<Vec<Prepared>> {
+        let heading = Arc::new(Service {
+            name: service.name.clone(),
+            version: service.version.clone(),
+            metadata: service.metadata.clone(),
+            endpoints: service.endpoints.clone(),
+            nodes: Vec::new(),
+        });
+        let mut prepared = Vec::with_capacity(service.nodes.len());
         for (i, node) in service.nodes.iter().enumerate() {
+            let key = Key::from(dnssd::instance_label(&self.owner, &service.name, &node.id));
             let record = Record {
-                key: Key::from(dnssd::instance_label(&self.owner, &service.name, &node.id)),
+                key: key.clone(),
                 owner: self.owner.clone(),
                 revision: self.revision + 1 + i as u64,
                 lease,
                 service: heading.clone(),
-                node: Node { address: bare(&node.address), ..node.clone() },
+                node: compact(node),
             };
-            let held = self.held.get(&(service.name.clone(), node.id.clone()));
+            let held = self.held.get(&key);
             if held.is_some_and(|held| held.record.lease == lease && held.record.same_data(&record)) {
-                records.push(None);
+                prepared.push(Prepared { key, record: None });
                 continue;
             }
             dnssd::encode(&record).map_err(|error| at_node(error, i))?;
-            records.push(Some(Arc::new(record)));
+            prepared.push(Prepared { key, record: Some(Arc::new(record)) });
         }
-        Ok(records)
+        Ok(prepared)
     }
 
     /// Takes the prepared records in force; gives those that must be published.
-    pub fn commit(
-        &mut self,
-        now: Time,
-        service: &Service,
-        prepared: Vec<Option<Arc<Record>>>,
-        ends_after: Option<Duration>,
-    ) -> Vec<Arc<Record>> {
+    pub fn commit(&mut self, now: Time, prepared: Vec<Prepared>, ends_after: Option<Duration>) -> Vec<Arc<Record>> {
         self.revision += prepared.len() as u64;
         let ends = ends_after.map(|ttl| now + ttl);
         let mut changed = Vec::new();
-        for (node, record) in service.nodes.iter().zip(prepared) {
-            let place = (service.name.clone(), node.id.clone());
-            let held = self.held.remove(&place);
+        for Prepared { key, record } in prepared {
+            let held = self.held.remove(&key);
             if let Some(ends) = held.as_ref().and_then(|held| held.ends) {
-                self.ending.remove(&(ends, place.clone()));
+                self.ending.remove(&(ends, key.clone()));
             }
             changed.extend(record.clone());
             let Some(record) = record.or(held.map(|held| held.record)) else { continue };
-            self.ending.extend(ends.map(|ends| (ends, place.clone())));
-            self.held.insert(place, Lease { record, ends });
+            let key = record.key.clone();
+            self.ending.extend(ends.map(|ends| (ends, key.clone())));
+            self.held.insert(key, Lease { record, ends });
         }
         changed
     }
@@ -93,10 +98,10 @@ impl Leases {
     pub fn withdraw(&mut self, selection: &Selection) -> Vec<Key> {
         let selected = |lease: &Lease| {
             let record = &lease.record;
-            selection.selects(&record.service.name, &record.service.version, &record.node.id)
+            selection.selects(&record.service.name, &record.service.version, record.node.id())
         };
-        let places = self.held.iter().filter(|(_, lease)| selected(lease)).map(|(place, _)| place.clone()).collect();
-        self.take(places)
+        let keys = self.held.iter().filter(|(_, lease)| selected(lease)).map(|(key, _)| key.clone()).collect();
+        self.take(keys)
     }
 
     /// Takes every node out.
@@ -106,17 +111,14 @@ impl Leases {
 
     /// Takes the nodes out whose application did not register again in time.
     pub fn lapse(&mut self, now: Time) -> Vec<Key> {
-        self.take(self.ending.iter().take_while(|(ends, _)| *ends <= now).map(|(_, place)| place.clone()).collect())
+        self.take(self.ending.iter().take_while(|(ends, _)| *ends <= now).map(|(_, key)| key.clone()).collect())
     }
 
-    fn take(&mut self, places: Vec<Place>) -> Vec<Key> {
-        let mut keys = Vec::with_capacity(places.len());
-        for place in places {
-            let Some(lease) = self.held.remove(&place) else { continue };
-            if let Some(ends) = lease.ends {
-                self.ending.remove(&(ends, place));
+    fn take(&mut self, keys: Vec<Key>) -> Vec<Key> {
+        for key in &keys {
+            if let Some(ends) = self.held.remove(key).and_then(|lease| lease.ends) {
+                self.ending.remove(&(ends, key.clone()));
             }
-            keys.push(lease.record.key.clone());
         }
         keys
     }
@@ -127,11 +129,11 @@ impl Leases {
     }
 }
 
-/// Empty for "this host".
-fn bare(address: &str) -> String {
-    match address {
-        "0.0.0.0" | "::" => String::new(),
-        other => other.to_owned(),
+/// The node, its address empty for "this host".
+fn compact(node: &Node) -> Compact {
+    match node.address.as_str() {
+        "0.0.0.0" | "::" => (&Node { address: String::new(), ..node.clone() }).into(),
+        _ => node.into(),
     }
 }
 

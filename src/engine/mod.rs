@@ -118,8 +118,8 @@ impl Engine {
         let lease = options.lease()?;
         let prepared = self.leases.prepare(service, lease)?;
         let ends_after = (!options.auto_renew).then(|| Duration::from_secs(u64::from(lease)));
-        for record in self.leases.commit(now, service, prepared, ends_after) {
-            let address = own_address(&record.node.address, &self.interfaces);
+        for record in self.leases.commit(now, prepared, ends_after) {
+            let address = own_address(record.node.address(), &self.interfaces);
             let delta = self.view.put_own(record.clone(), address);
             self.tell(delta);
             self.outputs.push_back(Output::Command(Command::Publish(record)));
@@ -248,17 +248,20 @@ impl Engine {
         }
     }
 
-    fn seen(&mut self, now: Time, record: &Arc<Record>, reach: &[Reach]) {
+    fn seen(&mut self, now: Time, record: &Arc<Record>, reach: &Arc<[Reach]>) {
         if record.owner == self.owner {
             return;
         }
         let on_own = |reach: &&Reach| self.interfaces.iter().any(|i| i.name == reach.interface);
-        let own_reach: Vec<Reach> = reach.iter().filter(on_own).cloned().collect();
+        let own_reach: Arc<[Reach]> = match reach.iter().all(|reach| on_own(&reach)) {
+            true => reach.clone(),
+            false => reach.iter().filter(on_own).cloned().collect(),
+        };
         if own_reach.is_empty() && !reach.is_empty() {
             // Heard on interfaces of other registries only, so for this one it is not there any more.
             return self.remove_heard(&record.key, Reason::LinkDown);
         }
-        let address = match choose_address(&record.node.address, &own_reach, &self.interfaces) {
+        let address = match choose_address(record.node.address(), &own_reach, &self.interfaces) {
             Ok(address) => address,
             Err(refused) => return self.drop_heard(refused.0),
         };

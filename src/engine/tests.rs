@@ -31,8 +31,11 @@ fn seen(key: &str, name: &str, on: &str) -> Sighting {
     let mut service = service(name, "n", "");
     let node = service.nodes.remove(0);
     let (key, owner) = (Key::from(key), Owner::from(key));
-    let record = Record { key, owner, revision: 1, lease: 10, service: Arc::new(service), node };
-    Sighting::Seen { record: Arc::new(record), reach: vec![Reach { ip: [10, 0, 0, 2].into(), interface: on.into() }] }
+    let record = Record { key, owner, revision: 1, lease: 10, service: Arc::new(service), node: (&node).into() };
+    Sighting::Seen {
+        record: Arc::new(record),
+        reach: [Reach { ip: [10, 0, 0, 2].into(), interface: on.into() }].into(),
+    }
 }
 
 fn commands(engine: &mut Engine) -> Vec<Command> {

@@ -1,6 +1,7 @@
 //! The present state: every node known, by key and by service name, and when each is due.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub struct Listed {
     /// As it is advertised.
     pub record: Arc<Record>,
     /// Where this reader reaches it.
-    pub address: Box<str>,
+    pub address: Arc<str>,
     /// Why it was listed: announced, or a duplicate of another owner's.
     pub reason: Reason,
 }
@@ -32,13 +33,12 @@ impl Listed {
 
     /// The node.
     pub fn node(&self) -> Node {
-        Node { address: self.address.to_string(), ..self.record.node.clone() }
+        self.record.node.at(&self.address)
     }
 
     fn same(&self, other: &Listed) -> bool {
         let (one, two) = (&self.record, &other.record);
-        let same_node = one.node.id == two.node.id && one.node.port == two.node.port;
-        let same_node = same_node && one.node.metadata == two.node.metadata && self.address == other.address;
+        let same_node = self.address == other.address && one.node.same_elsewhere(&two.node);
         same_node && (Arc::ptr_eq(&one.service, &two.service) || one.service == two.service)
     }
 }
@@ -74,7 +74,7 @@ enum Life {
     Own,
     /// Heard: until `lease` after the last sign of life; `checks` were sent since. Nothing is due
     /// before `earliest`, which gives an answer its time where a check went out late.
-    Heard { last: Time, checks: usize, earliest: Time },
+    Heard { last: Time, checks: u8, earliest: Time },
 }
 
 impl Life {
@@ -85,18 +85,37 @@ impl Life {
 
 #[derive(Debug)]
 struct Entry {
-    record: Arc<Record>,
-    reach: Vec<Reach>,
     listed: Arc<Listed>,
+    reach: Arc<[Reach]>,
     life: Life,
+}
+
+impl Entry {
+    fn record(&self) -> &Arc<Record> {
+        &self.listed.record
+    }
+}
+
+/// What was last taken in, for the next that is equal to share: nodes of one host come together.
+#[derive(Debug, Default)]
+struct Recent {
+    reach: Arc<[Reach]>,
+    address: Arc<str>,
+}
+
+fn share<T: ?Sized + PartialEq>(recent: &mut Arc<T>, one: impl AsRef<T> + Into<Arc<T>>) -> Arc<T> {
+    if **recent != *one.as_ref() {
+        *recent = one.into();
+    }
+    recent.clone()
 }
 
 /// The nodes of one service name, and what reads of it were answered last.
 #[derive(Debug, Default)]
 struct Group {
     keys: BTreeSet<Key>,
-    /// How many of the nodes have each id: more than one where owners disagree.
-    ids: HashMap<String, usize>,
+    /// How many of the nodes have each id, by its hash: more than one where owners disagree.
+    ids: HashMap<u64, u32>,
     services: OnceLock<Arc<Vec<Service>>>,
     json: OnceLock<Arc<str>>,
 }
@@ -116,13 +135,22 @@ pub struct View {
     entries: BTreeMap<Key, Entry>,
     groups: BTreeMap<Arc<str>, Group>,
     timers: BTreeSet<(Time, Key)>,
+    recent: Recent,
+    hasher: RandomState,
     patience: Patience,
 }
 
 impl View {
     /// An empty view whose silent nodes are treated with this patience.
     pub fn new(patience: Patience) -> View {
-        View { entries: BTreeMap::new(), groups: BTreeMap::new(), timers: BTreeSet::new(), patience }
+        View {
+            entries: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            recent: Recent::default(),
+            hasher: RandomState::new(),
+            patience,
+        }
     }
 
     /// How many nodes it holds.
@@ -132,31 +160,31 @@ impl View {
 
     /// The record behind a key.
     pub fn record(&self, key: &Key) -> Option<&Arc<Record>> {
-        self.entries.get(key).map(|entry| &entry.record)
+        self.entries.get(key).map(Entry::record)
     }
 
     /// The keys of an owner's nodes, in order.
     pub fn keys_of(&self, owner: &str) -> Vec<Key> {
-        let of = |entry: &&Entry| *entry.record.owner == *owner;
-        self.entries.values().filter(of).map(|entry| entry.record.key.clone()).collect()
+        let of = |(_, entry): &(&Key, &Entry)| *entry.record().owner == *owner;
+        self.entries.iter().filter(of).map(|(key, _)| key.clone()).collect()
     }
 
     /// Lists a node registered here.
     pub fn put_own(&mut self, record: Arc<Record>, address: String) -> Delta {
-        self.put(record, Vec::new(), address, Life::Own)
+        self.put(record, Arc::default(), address, Life::Own)
     }
 
     /// Whether the key stands for another node: software that says no owner can say another
     /// service or id under the label it had.
     pub fn is_another(&self, record: &Record) -> bool {
         self.record(&record.key)
-            .is_some_and(|known| known.service.name != record.service.name || known.node.id != record.node.id)
+            .is_some_and(|known| known.service.name != record.service.name || known.node.id() != record.node.id())
     }
 
     /// Lists a node heard now, or takes it as a sign of life. `None` if it is older than what is known.
-    pub fn put_heard(&mut self, now: Time, record: Arc<Record>, reach: Vec<Reach>, address: String) -> Option<Delta> {
+    pub fn put_heard(&mut self, now: Time, record: Arc<Record>, reach: Arc<[Reach]>, address: String) -> Option<Delta> {
         if let Some(known) = self.entries.get(&record.key) {
-            let older = record.owner == known.record.owner && record.revision < known.record.revision;
+            let older = record.owner == known.record().owner && record.revision < known.record().revision;
             if older || known.life == Life::Own {
                 return None;
             }
@@ -164,7 +192,7 @@ impl View {
         Some(self.put(record, reach, address, Life::heard(now)))
     }
 
-    fn put(&mut self, record: Arc<Record>, reach: Vec<Reach>, address: String, life: Life) -> Delta {
+    fn put(&mut self, record: Arc<Record>, reach: Arc<[Reach]>, address: String, life: Life) -> Delta {
         let key = record.key.clone();
         let had = self.take(&key);
         let reason = match &had {
@@ -172,12 +200,14 @@ impl View {
             None if self.has_twin(&record) => Reason::Duplicate,
             None => Reason::Announced,
         };
-        let listed = Arc::new(Listed { record: record.clone(), address: address.into(), reason });
+        let id = self.hash(record.node.id());
         let group = self.groups.entry(Arc::from(record.service.name.as_str())).or_default();
         group.keys.insert(key.clone());
-        *group.ids.entry(record.node.id.clone()).or_default() += 1;
+        *group.ids.entry(id).or_default() += 1;
         (group.services, group.json) = (OnceLock::new(), OnceLock::new());
-        let entry = Entry { record, reach, listed: listed.clone(), life };
+        let address = share(&mut self.recent.address, address);
+        let listed = Arc::new(Listed { record, address, reason });
+        let entry = Entry { listed: listed.clone(), reach: share(&mut self.recent.reach, reach), life };
         if let Some(due) = self.due_at(&entry) {
             self.timers.insert((due, key.clone()));
         }
@@ -187,7 +217,13 @@ impl View {
     }
 
     fn has_twin(&self, record: &Record) -> bool {
-        self.groups.get(record.service.name.as_str()).is_some_and(|group| group.ids.contains_key(&record.node.id))
+        let id = self.hash(record.node.id());
+        self.groups.get(record.service.name.as_str()).is_some_and(|group| group.ids.contains_key(&id))
+    }
+
+    /// Of 64 bits and keyed: that two ids have the same is not to be expected, and cannot be brought about.
+    fn hash(&self, id: &str) -> u64 {
+        self.hasher.hash_one(id)
     }
 
     /// Takes the answer of an owner as a sign of life.
@@ -215,12 +251,13 @@ impl View {
     fn take(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         self.unschedule(&entry);
-        let name = entry.record.service.name.as_str();
+        let name = entry.record().service.name.as_str();
+        let id = self.hash(entry.record().node.id());
         if let Some(group) = self.groups.get_mut(name) {
             group.keys.remove(key);
-            match group.ids.get_mut(&entry.record.node.id) {
+            match group.ids.get_mut(&id) {
                 Some(count) if *count > 1 => *count -= 1,
-                _ => drop(group.ids.remove(&entry.record.node.id)),
+                _ => drop(group.ids.remove(&id)),
             }
             (group.services, group.json) = (OnceLock::new(), OnceLock::new());
             if group.keys.is_empty() {
@@ -249,19 +286,21 @@ impl View {
         choose: impl Fn(&str, Option<&[Reach]>) -> Option<String>,
     ) -> Option<Delta> {
         let entry = self.entries.get_mut(key)?;
-        let reached = !entry.reach.is_empty();
-        entry.reach.retain(is_own);
-        if reached && entry.reach.is_empty() {
-            return self.remove(key, Reason::LinkDown);
+        if !entry.reach.iter().all(&is_own) {
+            let left: Arc<[Reach]> = entry.reach.iter().filter(|reach| is_own(reach)).cloned().collect();
+            if left.is_empty() {
+                return self.remove(key, Reason::LinkDown);
+            }
+            entry.reach = share(&mut self.recent.reach, left);
         }
-        let entry = self.entries.get_mut(key)?;
-        let reach = (entry.life != Life::Own).then_some(entry.reach.as_slice());
-        let address = choose(&entry.record.node.address, reach)?;
+        let reach = (entry.life != Life::Own).then_some(&*entry.reach);
+        let address = choose(entry.record().node.address(), reach)?;
         if *address == *entry.listed.address {
             return None;
         }
         let had = entry.listed.clone();
-        entry.listed = Arc::new(Listed { address: address.into(), ..Listed::clone(&had) });
+        let address = share(&mut self.recent.address, address);
+        entry.listed = Arc::new(Listed { address, ..Listed::clone(&had) });
         let now = entry.listed.clone();
         if let Some(group) = self.groups.get_mut(now.record.service.name.as_str()) {
             (group.services, group.json) = (OnceLock::new(), OnceLock::new());
@@ -271,9 +310,9 @@ impl View {
 
     fn due_at(&self, entry: &Entry) -> Option<Time> {
         let Life::Heard { last, checks, earliest } = entry.life else { return None };
-        let due = match CHECKS.get(checks) {
-            Some(percent) => last + self.check_basis(&entry.record) * *percent / 100,
-            None => last + lease(&entry.record) + self.patience.grace,
+        let due = match CHECKS.get(usize::from(checks)) {
+            Some(percent) => last + self.check_basis(entry.record()) * *percent / 100,
+            None => last + lease(entry.record()) + self.patience.grace,
         };
         Some(due.max(earliest))
     }
@@ -285,13 +324,13 @@ impl View {
 
     fn schedule(&mut self, entry: &Entry) {
         if let Some(due) = self.due_at(entry) {
-            self.timers.insert((due, entry.record.key.clone()));
+            self.timers.insert((due, entry.record().key.clone()));
         }
     }
 
     fn unschedule(&mut self, entry: &Entry) {
         if let Some(due) = self.due_at(entry) {
-            self.timers.remove(&(due, entry.record.key.clone()));
+            self.timers.remove(&(due, entry.record().key.clone()));
         }
     }
 
@@ -307,13 +346,14 @@ impl View {
             return None;
         }
         self.timers.remove(&(due, key.clone()));
-        let basis = self.check_basis(&self.entries.get(&key)?.record);
+        let basis = self.check_basis(self.record(&key)?);
         let Patience { grace, answer, .. } = self.patience;
         match &mut self.entries.get_mut(&key)?.life {
-            Life::Heard { last, checks, earliest } if *checks < CHECKS.len() => {
+            Life::Heard { last, checks, earliest } if usize::from(*checks) < CHECKS.len() => {
                 // Late, after this host was stopped or slept: one check stands for all that were missed.
                 let on_time = |percent: &u32| *last + basis * *percent / 100 > now;
-                *checks = CHECKS.iter().position(on_time).unwrap_or(CHECKS.len()).max(*checks + 1);
+                let next = CHECKS.iter().position(on_time).unwrap_or(CHECKS.len()).max(usize::from(*checks) + 1);
+                *checks = u8::try_from(next).unwrap_or(u8::MAX);
                 // On time there is more than the grace left for an answer.
                 let late = now - due > grace / 2;
                 *earliest = if late { now + answer } else { now };
@@ -328,13 +368,17 @@ impl View {
     /// One Service per version of the name, versions in order, nodes by id and key; empty if unknown.
     pub fn services(&self, name: &str) -> Arc<Vec<Service>> {
         let Some(group) = self.groups.get(name) else { return Arc::default() };
-        group.services.get_or_init(|| Arc::new(fold(group.keys.iter().filter_map(|key| self.listed(key))))).clone()
+        group.services.get_or_init(|| Arc::new(self.fold(group))).clone()
+    }
+
+    fn fold(&self, group: &Group) -> Vec<Service> {
+        fold(group.keys.iter().filter_map(|key| self.listed(key)))
     }
 
     /// The same as JSON, kept until the name's next change.
     pub fn services_json(&self, name: &str) -> Option<Arc<str>> {
         let group = self.groups.get(name)?;
-        Some(group.json.get_or_init(|| Arc::from(to_json(&self.services(name)))).clone())
+        Some(group.json.get_or_init(|| Arc::from(to_json(&self.fold(group)))).clone())
     }
 
     /// The names of all services, sorted.
@@ -352,7 +396,7 @@ impl View {
         let ids = self
             .groups
             .get(listed.record.service.name.as_str())
-            .and_then(|group| group.ids.get(&listed.record.node.id));
+            .and_then(|group| group.ids.get(&self.hash(listed.record.node.id())));
         match ids {
             Some(2..) => listed.reason,
             _ => Reason::Announced,
@@ -381,7 +425,7 @@ pub fn fold<'a>(nodes: impl Iterator<Item = &'a Arc<Listed>>) -> Vec<Service> {
     nodes.sort_by(|a, b| {
         let place = |l: &'a Listed| {
             let (service, node) = (&l.record.service, &l.record.node);
-            (&service.name, &service.version, &node.id, &l.record.key)
+            (&service.name, &service.version, node.id(), &l.record.key)
         };
         place(a).cmp(&place(b))
     });

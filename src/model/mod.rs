@@ -1,5 +1,6 @@
 //! Service, Node, Endpoint, Value: go-micro's data (registry/registry.go), with its JSON keys.
 
+mod compact;
 mod read;
 mod selection;
 
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 
+pub use compact::Compact;
 pub(crate) use read::{check_address, check_controls, check_name, parse, parse_open, Fields, Reader};
 pub use selection::Selection;
 

@@ -15,7 +15,7 @@ use super::address::is_this_host;
 use super::{txt, Refused};
 use crate::error::{self, Error};
 use crate::limits;
-use crate::model::{self, Endpoint, Metadata, Node, Reader, Service, Value};
+use crate::model::{self, Compact, Endpoint, Metadata, Node, Reader, Service, Value};
 use crate::record::Record;
 
 /// The one service type, of all nodes.
@@ -82,25 +82,25 @@ pub fn encode(record: &Record) -> error::Result<Vec<Vec<u8>>> {
         None => true,
     };
     long("txtvers", "1");
-    let id = long("id", &node.id);
+    let id = long("id", node.id());
     let name = long("service", &service.name);
     let version = !service.version.is_empty() && long("version", &service.version);
     long("lease", &record.lease.to_string());
     let owner = long("owner", &record.owner);
     long("seq", &record.revision.to_string());
-    long("port", &node.port.to_string());
-    let address = !is_this_host(&node.address) && long("a", &node.address);
+    long("port", &node.port().to_string());
+    let address = !is_this_host(node.address()) && long("a", node.address());
     if owner {
         let (limit, size) = (limits::NAME_BYTES as u64 - 6, record.owner.len() as u64);
         return Err(Error::TooLarge { field: "owner".into(), limit, size, unit: "bytes" });
     }
     let rest = Rest {
-        i: id.then_some(&node.id),
-        s: name.then_some(&service.name),
-        v: version.then_some(&service.version),
-        a: address.then_some(&node.address),
+        i: id.then_some(node.id()),
+        s: name.then_some(&*service.name),
+        v: version.then_some(&*service.version),
+        a: address.then_some(node.address()),
         m: &service.metadata,
-        n: &node.metadata,
+        n: NodeMetadata(Some(node)),
         e: Endpoints(&service.endpoints),
     };
     bounded("service.endpoints", values(&service.endpoints), limits::TXT_VALUES, "values")?;
@@ -115,16 +115,17 @@ pub fn encode(record: &Record) -> error::Result<Vec<Vec<u8>>> {
     }
     let size = txt::size(&strings);
     if size > limits::TXT_BYTES {
-        let bare = Record { node: Node { metadata: Metadata::new(), ..node.clone() }, ..record.clone() };
-        let service_alone = !node.metadata.is_empty() && encode(&bare).is_ok();
+        let bare = Node { metadata: Metadata::new(), ..node.at(node.address()) };
+        let bare = Record { node: (&bare).into(), ..record.clone() };
+        let service_alone = node.metadata().next().is_some() && encode(&bare).is_ok();
         let field = if service_alone { node_path(node) } else { "service".to_owned() };
         bounded(&field, size, limits::TXT_BYTES, "bytes of TXT")?;
     }
     Ok(strings)
 }
 
-fn node_path(node: &Node) -> String {
-    format!("nodes[{:?}].metadata", node.id)
+fn node_path(node: &Compact) -> String {
+    format!("nodes[{:?}].metadata", node.id())
 }
 
 fn service_bytes(service: &Service) -> usize {
@@ -202,7 +203,7 @@ pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Resul
         revision,
         lease: u32::try_from(lease).unwrap_or(u32::MAX),
         service: Arc::new(Service { name, version, metadata, endpoints, nodes: Vec::new() }),
-        node: Node { id, address, port, metadata: rest.node_metadata },
+        node: (&Node { id, address, port, metadata: rest.node_metadata }).into(),
         key: Arc::from(key),
     })
 }
@@ -219,17 +220,17 @@ fn within_name(name: &str) -> Result<(), Refused> {
 #[derive(Serialize)]
 struct Rest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    i: Option<&'a String>,
+    i: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    s: Option<&'a String>,
+    s: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    v: Option<&'a String>,
+    v: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    a: Option<&'a String>,
+    a: Option<&'a str>,
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     m: &'a Metadata,
-    #[serde(skip_serializing_if = "Metadata::is_empty")]
-    n: &'a Metadata,
+    #[serde(skip_serializing_if = "NodeMetadata::is_empty")]
+    n: NodeMetadata<'a>,
     #[serde(skip_serializing_if = "Endpoints::is_empty")]
     e: Endpoints<'a>,
 }
@@ -238,11 +239,29 @@ static NO_METADATA: Metadata = Metadata::new();
 
 impl Rest<'_> {
     const EMPTY: Rest<'static> =
-        Rest { i: None, s: None, v: None, a: None, m: &NO_METADATA, n: &NO_METADATA, e: Endpoints(&[]) };
+        Rest { i: None, s: None, v: None, a: None, m: &NO_METADATA, n: NodeMetadata(None), e: Endpoints(&[]) };
 
     fn is_empty(&self) -> bool {
         let names = [self.i, self.s, self.v, self.a];
         names.iter().all(Option::is_none) && self.m.is_empty() && self.n.is_empty() && self.e.is_empty()
+    }
+}
+
+struct NodeMetadata<'a>(Option<&'a Compact>);
+
+impl NodeMetadata<'_> {
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.into_iter().flat_map(Compact::metadata)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pairs().next().is_none()
+    }
+}
+
+impl Serialize for NodeMetadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.pairs())
     }
 }
 

@@ -87,7 +87,7 @@ impl Peer {
         let node = Node { id: id.into(), address: String::new(), port, metadata };
         let key = dnssd::instance_label(&self.owner, &service.name, &node.id).into();
         let (owner, service) = (self.owner.clone(), Arc::new(service));
-        Arc::new(Record { key, owner, revision, lease: 3, service, node })
+        Arc::new(Record { key, owner, revision, lease: 3, service, node: (&node).into() })
     }
 
     pub fn publish(&self, record: &Arc<Record>) {

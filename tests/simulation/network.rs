@@ -92,5 +92,5 @@ impl Weather {
 /// A record as heard on the simulated interface.
 pub fn seen(record: &Arc<Record>, from: usize) -> Sighting {
     let ip = format!("10.0.0.{}", from + 1).parse().unwrap();
-    Sighting::Seen { record: record.clone(), reach: vec![Reach { ip, interface: Arc::from("net0") }] }
+    Sighting::Seen { record: record.clone(), reach: [Reach { ip, interface: Arc::from("net0") }].into() }
 }

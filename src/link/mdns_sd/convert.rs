@@ -23,7 +23,7 @@ pub(super) fn service_info(record: &Record, plan: &Plan) -> Option<ServiceInfo> 
     let host = format!("{}.local.", dnssd::host_label(&record.owner, label));
     let properties: Vec<TxtProperty> = strings.iter().map(|string| property_of(string)).collect();
     let addresses: Vec<IpAddr> = plan.fixed.into_iter().collect();
-    let info = ServiceInfo::new(SERVICE_TYPE, label, &host, &addresses[..], record.node.port, properties);
+    let info = ServiceInfo::new(SERVICE_TYPE, label, &host, &addresses[..], record.node.port(), properties);
     let mut info = info.ok()?;
     info.set_requires_probe(false);
     let names = plan.interfaces.clone();

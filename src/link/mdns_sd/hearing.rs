@@ -348,7 +348,7 @@ impl Hearing {
 
     fn tell_of(&mut self, key: Key, learnt: Known) {
         self.held.remove(&key);
-        self.told.push_back(Sighting::Seen { record: learnt.record.clone(), reach: learnt.reach.clone() });
+        self.told.push_back(Sighting::Seen { record: learnt.record.clone(), reach: (&*learnt.reach).into() });
         self.known.insert(key, learnt);
     }
 
@@ -391,7 +391,7 @@ impl Hearing {
     pub fn retell(&mut self, now: Instant) {
         for known in self.known.values().filter(|known| known.lost.is_none()) {
             self.last_heard = Some(now);
-            let (record, reach) = (known.record.clone(), known.reach.clone());
+            let (record, reach) = (known.record.clone(), (&*known.reach).into());
             self.told.push_back(Sighting::Seen { record, reach });
         }
     }
@@ -450,7 +450,7 @@ impl Hearing {
             let forgotten = now.saturating_duration_since(known.sign) >= lease;
             known.sign = now;
             self.told.push_back(match forgotten || moved {
-                true => Sighting::Seen { record: known.record.clone(), reach: known.reach.clone() },
+                true => Sighting::Seen { record: known.record.clone(), reach: (&*known.reach).into() },
                 false => Sighting::Alive { keys: vec![key], at: check.started },
             });
         }

@@ -239,7 +239,14 @@ mod tests {
         let service = Service { name: "greeter".into(), ..Service::default() };
         let node = Node { id: "Go.1".into(), port: 80, ..Node::default() };
         let (owner, key) = ("tag", dnssd::instance_label("tag", "greeter", "Go.1"));
-        Record { key: key.into(), owner: owner.into(), revision: 1, lease: 30, service: Arc::new(service), node }
+        Record {
+            key: key.into(),
+            owner: owner.into(),
+            revision: 1,
+            lease: 30,
+            service: Arc::new(service),
+            node: (&node).into(),
+        }
     }
 
     /// A message with the chosen records of the instance.

@@ -173,7 +173,7 @@ mod tests {
 
     fn publish(revision: u64) -> Action {
         let (service, node) = (Arc::new(Service::default()), Node::default());
-        let record = Record { key: "k".into(), owner: "o".into(), revision, lease: 3, service, node };
+        let record = Record { key: "k".into(), owner: "o".into(), revision, lease: 3, service, node: (&node).into() };
         Action::Publish("o".into(), Arc::new(record))
     }
 

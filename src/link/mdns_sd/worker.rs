@@ -339,7 +339,7 @@ impl Worker {
         let scope = self.members.get(owner).map_or(&Scope::Default, |member| &member.scope);
         let names = scope.select(&self.interfaces).into_iter().map(|i| i.name.clone());
         let interfaces: BTreeSet<Arc<str>> = names.collect();
-        let literal = record.node.address.parse().ok().filter(|ip: &IpAddr| !ip.is_unspecified());
+        let literal = record.node.address().parse().ok().filter(|ip: &IpAddr| !ip.is_unspecified());
         let fixed = literal.filter(|ip| subnets::is_only_on(*ip, |name| interfaces.contains(name)));
         Plan { interfaces, fixed }
     }

@@ -19,7 +19,7 @@ fn record(i: usize, revision: u64) -> Arc<Record> {
     let (service, id) = (Service { name: "greeter".into(), ..Service::default() }, format!("n-{i}"));
     let key = instance_label(OWNER, "greeter", &id).into();
     let node = Node { id, port: 80, ..Node::default() };
-    Arc::new(Record { key, owner: OWNER.into(), revision, lease: 30, service: Arc::new(service), node })
+    Arc::new(Record { key, owner: OWNER.into(), revision, lease: 30, service: Arc::new(service), node: (&node).into() })
 }
 
 /// A registry and what somebody holds of it, with a network between them that loses messages.

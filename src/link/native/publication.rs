@@ -40,8 +40,6 @@ pub mod part {
 pub struct Node {
     /// As registered.
     pub record: Arc<record::Record>,
-    /// The instance name.
-    pub name: Name,
     /// The subtype of its service.
     subtype: Name,
     /// The SRV target.
@@ -58,8 +56,9 @@ impl Node {
     /// The records of these parts.
     pub fn records(&self, parts: u8) -> Vec<Record> {
         let ttl = self.record.lease;
-        let shared = |name: Name| Record { name, class: IN, flush: false, ttl, data: Data::Ptr(self.name.clone()) };
-        let unique = |data: Data| Record { name: self.name.clone(), class: IN, flush: true, ttl, data };
+        let Some(instance) = ZONE.instance(&self.record.key) else { return Vec::new() };
+        let shared = |name: Name| Record { name, class: IN, flush: false, ttl, data: Data::Ptr(instance.clone()) };
+        let unique = |data: Data| Record { name: instance.clone(), class: IN, flush: true, ttl, data };
         let mut records = Vec::with_capacity(5);
         if parts & part::TYPE != 0 {
             records.push(shared(ZONE.service_type.clone()));
@@ -68,13 +67,13 @@ impl Node {
             records.push(shared(self.subtype.clone()));
         }
         if parts & part::SRV != 0 {
-            records.push(unique(Data::Srv { port: self.record.node.port, target: self.host.clone() }));
+            records.push(unique(Data::Srv { port: self.record.node.port(), target: self.host.clone() }));
         }
         if parts & part::TXT != 0 {
             records.push(unique(Data::Txt(self.txt.clone())));
         }
         if parts & part::NSEC != 0 {
-            records.push(unique(Data::Nsec { next: self.name.clone(), types: vec![rtype::TXT, rtype::SRV] }));
+            records.push(unique(Data::Nsec { next: instance.clone(), types: vec![rtype::TXT, rtype::SRV] }));
         }
         records
     }
@@ -103,6 +102,8 @@ impl Node {
         let quarter = self.quarter_ms();
         self.said
             .retain(|(on, what, at)| (*on != interface || what & !parts != 0) && now.0 < at.0 + quarter.max(1_000));
+        // Most nodes are said in one place or two.
+        self.said.reserve_exact(1);
         self.said.push((interface, parts, now));
     }
 }
@@ -155,9 +156,12 @@ impl Publications {
     /// `TOO_LARGE` for one that does not fit its wire, which a registry has checked before.
     pub fn put(&mut self, record: Arc<record::Record>) -> Result<()> {
         let strings = dnssd::encode(&record)?;
-        let Some(name) = ZONE.instance(&record.key) else { return Ok(()) };
+        if ZONE.instance(&record.key).is_none() {
+            return Ok(());
+        }
         self.remove(&record.key);
-        let fixed = record.node.address.parse::<IpAddr>().ok().filter(|_| !address::is_this_host(&record.node.address));
+        let address = record.node.address();
+        let fixed = address.parse::<IpAddr>().ok().filter(|_| !address::is_this_host(address));
         let publisher = self.publishers.entry(record.owner.clone()).or_insert_with(|| Publisher::new(&record.owner));
         let host = fixed.map_or(publisher.host.clone(), |ip| ZONE.host(&record.owner, &ip.to_string()));
         let known =
@@ -173,7 +177,7 @@ impl Publications {
         group.places.insert(position, record.key.clone());
         *publisher.leases.entry(record.lease).or_default() += 1;
         let (subtype, txt) = (group.subtype.clone(), rdata(&strings));
-        let node = Node { name, subtype, host, txt, position, said: Vec::new(), record };
+        let node = Node { subtype, host, txt, position, said: Vec::new(), record };
         self.nodes.insert(node.record.key.clone(), node);
         Ok(())
     }

@@ -364,7 +364,7 @@ pub fn place_id(place: Place) -> u32 {
 
 /// About what a node takes in a message, bytes.
 fn estimate(node: &Node) -> usize {
-    node.txt.len() + node.name.first().len() + 80
+    node.txt.len() + node.record.key.len() + 80
 }
 
 fn fits_a_message(here: &Here<'_>, found: &Found) -> bool {
