@@ -303,7 +303,7 @@ impl Asker {
         if believed.is_empty() {
             return;
         }
-        let source = Source { now, interface: place.interface, authoritative: false, one_shot };
+        let source = Source { now, from: from.ip(), interface: place.interface, authoritative: false, one_shot };
         let heard = self.cache.take(source, &believed, wants(&self.interests));
         self.learn(&heard, place, direct.map(|port| SocketAddr::new(from.ip(), port)));
         self.delay_lookups(now, &heard);

@@ -66,6 +66,8 @@ struct Instance {
     told: bool,
     /// It was told with a later revision that was not its registry's.
     reverted: bool,
+    /// Who said it first.
+    from: IpAddr,
 }
 
 /// What is held of one registry.
@@ -85,6 +87,8 @@ pub struct Cache {
     /// The addresses of a host by interface, and when each was last heard.
     hosts: HashMap<Name, BTreeMap<(u32, IpAddr), Time>>,
     users: HashMap<Name, BTreeSet<Key>>,
+    /// How many instances each sender said first.
+    said_by: HashMap<IpAddr, usize>,
     partial: usize,
     /// When what is left untold may be looked for again.
     swept: Time,
@@ -95,6 +99,8 @@ pub struct Cache {
 pub struct Source {
     /// When.
     pub now: Time,
+    /// Who sent it.
+    pub from: IpAddr,
     /// The interface it came over.
     pub interface: u32,
     /// It is the registry's own answer.
@@ -203,11 +209,16 @@ impl Cache {
             heard.push(Heard::Dropped("cache-full"));
             return false;
         }
+        if self.said_by.get(&source.from).is_some_and(|count| *count >= limits::SENDER_NODES) {
+            heard.push(Heard::Dropped("sender-full"));
+            return false;
+        }
         if self.partial >= PARTIAL && !whole {
             heard.push(Heard::Dropped("too-many-incomplete"));
             return false;
         }
-        let Source { now, .. } = source;
+        let Source { now, from, .. } = source;
+        *self.said_by.entry(from).or_default() += 1;
         let instance = Instance {
             record: None,
             port: 0,
@@ -218,6 +229,7 @@ impl Cache {
             heard: now,
             told: false,
             reverted: false,
+            from,
         };
         self.instances.insert(Key::from(key), instance);
         self.partial += 1;
@@ -419,6 +431,12 @@ impl Cache {
         let Some((key, instance)) = self.instances.remove_entry(key) else { return };
         if let Some(host) = &instance.host {
             self.let_go(host, &key);
+        }
+        if let Some(count) = self.said_by.get_mut(&instance.from) {
+            *count -= 1;
+            if *count == 0 {
+                self.said_by.remove(&instance.from);
+            }
         }
         match &instance.record {
             Some(record) => self.unfile(record),

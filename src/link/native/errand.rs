@@ -78,7 +78,7 @@ impl Asker {
             Ok(false) => return,
             Err(reason) => return self.refuse(reason, out),
         }
-        let source = Source { now, interface: place.interface, authoritative: true, one_shot: false };
+        let source = Source { now, from: from.ip(), interface: place.interface, authoritative: true, one_shot: false };
         let records: Vec<&Record> = message.answers.iter().collect();
         let heard = self.cache.take(source, &records, wants(&self.interests));
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
