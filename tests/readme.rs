@@ -97,7 +97,7 @@ fn the_session_of_the_readme_runs_as_it_is_shown() {
 #[test]
 fn the_bounds_in_docs_limits_md_are_those_of_the_source() {
     let document = read("docs/limits.md");
-    let bounds: [(&str, u64); 16] = [
+    let bounds: [(&str, u64); 17] = [
         ("CALL_JSON_BYTES", limits::CALL_JSON_BYTES as u64),
         ("CALL_NODES", limits::CALL_NODES as u64),
         ("JSON_DEPTH", limits::JSON_DEPTH as u64),
@@ -112,6 +112,7 @@ fn the_bounds_in_docs_limits_md_are_those_of_the_source() {
         ("INTERESTS", limits::INTERESTS as u64),
         ("INTEREST_MS", limits::INTEREST_MS),
         ("VIEW_NODES", limits::VIEW_NODES as u64),
+        ("SENDER_NODES", limits::SENDER_NODES as u64),
         ("TXT_BYTES", limits::TXT_BYTES as u64),
         ("INFLATED_BYTES", limits::INFLATED_BYTES as u64),
     ];
