@@ -10,6 +10,14 @@ OUT = $(TARGET)/$(PROFILE)
 LIBRARY = $(OUT)/libmdns_registry.so
 SONAME = libmdns_registry.so.$(shell sed -n 's/#define MDNSREG_ABI_VERSION //p' include/mdns_registry.h)
 AS_PROFILE = --profile $(PROFILE:debug=dev)
+RUSTC = $(CARGO) rustc $(AS_PROFILE) --lib --crate-type
+STATIC = --print native-static-libs=$(OUT)/native-static-libs
+SHARED = -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
+# One crate type at a time is released: with several, cargo leaves out link-time optimization. For the tests both are
+# made at once, with all that abidw reads; and the tool beside the tests, which have other features of its dependencies.
+RELEASED = $(filter-out debug,$(PROFILE))
+DEBUG = -C debuginfo=2
+BESIDE_IT = $(if $(RELEASED),,--tests --examples)
 
 .DEFAULT_GOAL := help
 .PHONY: help build library install uninstall demo test lint conformance bench bench-python bench-network simulate clean
@@ -19,15 +27,14 @@ help: ## this list
 
 build: ## the libraries and the command line tool, in target/release
 	@tests/need.sh cargo cc
-	$(CARGO) build $(AS_PROFILE) --bin mdns-registry
-# One crate type at a time: with several, cargo leaves out link-time optimization.
-	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type staticlib -- --print native-static-libs=$(OUT)/native-static-libs
+	$(CARGO) build $(AS_PROFILE) --bin mdns-registry $(BESIDE_IT)
+	$(if $(RELEASED),$(RUSTC) staticlib -- $(STATIC))
 	@$(MAKE) --no-print-directory library
 
 # The crate itself is an rlib only: a shared library has no hash in its name, and each package that depends on the crate
 # would write its own over this one. Rust's runtime and our threads do not survive dlclose: it stays loaded.
 library: ## the shared library alone
-	$(CARGO) rustc $(AS_PROFILE) --lib --crate-type cdylib -- -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
+	$(if $(RELEASED),$(RUSTC) cdylib -- $(SHARED),$(RUSTC) staticlib --crate-type cdylib -- $(STATIC) $(SHARED) $(DEBUG))
 	ln -sf $(notdir $(LIBRARY)) $(OUT)/$(SONAME)
 
 # Without cargo, as often under sudo, what `make build` left is installed.

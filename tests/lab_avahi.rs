@@ -4,34 +4,14 @@
 
 mod lab;
 
-use std::time::Duration;
-
-use lab::agent::Agent;
+use lab::agent::{shop, Agent};
 use lab::avahi::{Avahi, Resolved};
-use lab::{Host, Lab};
-use serde_json::{json, Value};
+use lab::{Host, Lab, SOON};
+use serde_json::json;
 
-const AGENT: &str = "an_agent_sees_what_it_registers_at_once";
 const TYPE: &str = "_mdns-registry._tcp";
-const SOON: Duration = Duration::from_secs(10);
 
-#[test]
-fn an_agent_sees_what_it_registers_at_once() {
-    if lab::role::is_played(AGENT) {
-        return lab::agent::play();
-    }
-    let lab = Lab::new("agent");
-    let a = lab.host("a");
-    let mut agent = Agent::start(&a, AGENT);
-    agent.register(&shop());
-    assert_eq!(agent.get("shop").len(), 1);
-}
-
-fn shop() -> Value {
-    json!({"name": "shop", "version": "1.2.0", "metadata": {"Team": "Front Desk"}, "nodes": [
-        {"id": "Till.One", "port": 9090, "metadata": {"Zone": "Hall A"}},
-        {"id": "till-2", "port": 9091}]})
-}
+lab::agent::agents!();
 
 /// Panics unless both nodes of `shop` were resolved by IPv4, to this host's address and readable.
 fn assert_shown(found: &[Resolved], publisher: &Host) {
@@ -60,7 +40,7 @@ fn avahi_browse_on_another_host_resolves_our_nodes() {
     let lab = Lab::new("other");
     let (a, c) = (lab.host("a"), lab.host("c"));
     let on_c = Avahi::start(&c);
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&shop());
     browse(&on_c, &a);
     agent.deregister(&json!({"name": "shop"}));
@@ -71,7 +51,7 @@ fn avahi_browse_on_another_host_resolves_our_nodes() {
 fn an_avahi_that_starts_later_resolves_our_nodes() {
     let lab = Lab::new("later");
     let (a, c) = (lab.host("a"), lab.host("c"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&shop());
     browse(&Avahi::start(&c), &a);
 }
@@ -81,14 +61,14 @@ fn share_a_host(avahi_first: bool) {
     let lab = Lab::new("shared");
     let (a, b, c) = (lab.host("a"), lab.host("b"), lab.host("c"));
     let early = avahi_first.then(|| Avahi::start(&a));
-    let mut on_a = Agent::start(&a, AGENT);
+    let mut on_a = Agent::start(&a);
     on_a.register(&shop());
     let on_a_avahi = early.unwrap_or_else(|| Avahi::start(&a));
     let on_c = Avahi::start(&c);
 
     browse(&on_c, &a);
     browse(&on_a_avahi, &a);
-    let mut on_b = Agent::start(&b, AGENT);
+    let mut on_b = Agent::start(&b);
     let found = on_b.get("shop");
     assert_eq!(found[0]["nodes"].as_array().unwrap().len(), 2, "{found:#?}");
     on_b.register(&json!({"name": "bank", "nodes": [{"id": "b-1", "port": 7}]}));

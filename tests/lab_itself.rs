@@ -6,9 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::avahi::Avahi;
-use lab::{Host, Lab, Process};
+use lab::{Host, Lab, Process, SOON};
 
-const SOON: Duration = Duration::from_secs(5);
 /// A DNS query for the PTR records of `_lab._tcp.local`: header, name, type, class.
 const QUERY: &str = concat!("000000000001000000000000", "045f6c6162045f746370056c6f63616c00", "000c", "0001");
 

@@ -6,12 +6,10 @@ mod lab;
 
 use std::time::Duration;
 
-use lab::{Lab, Process};
+use lab::cli::TOOL;
+use lab::{Lab, Process, SOON};
 use nix::sys::signal::Signal;
 use serde_json::{json, Value};
-
-const TOOL: &str = env!("CARGO_BIN_EXE_mdns-registry");
-const SOON: Duration = Duration::from_secs(15);
 
 fn event(watch: &mut Process, action: &str) -> Value {
     watch.expect(action, SOON, |line| {

@@ -8,106 +8,19 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use lab::agent::Agent;
+use lab::cli::{address, port, register, Watch, QUIET, TOOL};
 use lab::fold::{nodes_of, Fold};
-use lab::{Host, Lab, Process};
+use lab::{Lab, SOON};
 use nix::sys::signal::Signal;
 use serde_json::{json, Value};
 
-const TOOL: &str = env!("CARGO_BIN_EXE_mdns-registry");
-const AGENT: &str = "an_agent_sees_what_it_registers_at_once";
-const SOON: Duration = Duration::from_secs(5);
-/// Long enough to see that nothing more comes: announcements and goodbyes are repeated within little more than 1 s.
-const QUIET: Duration = Duration::from_secs(3);
 /// Than the shortest there is, 3 s, and what is allowed on top until a node is gone.
 const LONGER_THAN_THE_LEASE: Duration = Duration::from_secs(8);
 
-#[test]
-fn an_agent_sees_what_it_registers_at_once() {
-    if lab::role::is_played(AGENT) {
-        return lab::agent::play();
-    }
-    let lab = Lab::new("agent");
-    let a = lab.host("a");
-    let mut agent = Agent::start(&a, AGENT);
-    agent.register(&greeter(4711));
-    assert_eq!(port(&agent.get("greeter")[0]), 4711);
-}
+lab::agent::agents!();
 
 fn greeter(port: u16) -> Value {
     json!({"name": "greeter", "version": "1.0.0", "nodes": [{"id": "greeter-1", "address": "", "port": port}]})
-}
-
-fn port(service: &Value) -> u64 {
-    service["nodes"][0]["port"].as_u64().unwrap()
-}
-
-fn address(service: &Value) -> &str {
-    service["nodes"][0]["address"].as_str().unwrap()
-}
-
-/// Registers a descriptor with the tool and waits until that is done.
-fn register(host: &Host, service: &Value, more: &[&str]) -> Process {
-    let mut args = vec!["register", "--json", "--file", "-"];
-    args.extend(more);
-    let mut process = host.spawn(TOOL, args);
-    process.say(&service.to_string());
-    process.end_input();
-    process.expect_line("the service", SOON, |line| line.starts_with('{'));
-    process
-}
-
-/// A watch by the tool, past what is present.
-struct Watch(Process);
-
-impl Watch {
-    fn start(host: &Host, name: &str) -> Watch {
-        let mut watch = Watch(host.spawn(TOOL, ["watch", "--json", name]));
-        watch.expect("synced", SOON, |event| event["type"] == "synced");
-        watch
-    }
-
-    /// A watch past `synced` and what is present: one greeter, heard by IPv6 and IPv4 in either order.
-    fn of_greeter(host: &Host, on: &Host) -> Watch {
-        let mut watch = Watch(host.spawn(TOOL, ["watch", "--json", "greeter"]));
-        let (mut whole, mut synced) = (false, false);
-        watch.expect("the greeter and synced", SOON, |event| {
-            whole |= event["type"] == "service" && address(&event["service"]) == on.ipv4.to_string();
-            synced |= event["type"] == "synced";
-            whole && synced
-        });
-        watch
-    }
-
-    /// The next event; it must be the one that is wanted.
-    fn next(&mut self, what: &str, limit: Duration) -> Value {
-        self.0.expect(what, limit, |line| Some(serde_json::from_str(line).expect("JSON")))
-    }
-
-    fn expect(&mut self, what: &str, limit: Duration, mut accept: impl FnMut(&Value) -> bool) -> Value {
-        self.0.expect(what, limit, |line| Some(serde_json::from_str(line).expect("JSON")).filter(|event| accept(event)))
-    }
-
-    /// The next event must be this action for this reason, and nothing may follow it.
-    fn only(&mut self, action: &str, reason: &str, limit: Duration) -> Value {
-        let event = self.next(action, limit);
-        assert_eq!((event["action"].as_str(), event["reason"].as_str()), (Some(action), Some(reason)), "{event}");
-        self.nothing_for(QUIET);
-        event
-    }
-
-    /// Follows creates and updates, the node being heard by IPv6 and IPv4 in either order, until it is at this address
-    /// and port, and stays there.
-    fn comes_to(&mut self, what: &str, at: &str, on: u64, limit: Duration) {
-        self.expect(what, limit, |event| {
-            assert_ne!(event["action"], "delete", "{event}");
-            address(&event["service"]) == at && port(&event["service"]) == on
-        });
-        self.nothing_for(QUIET);
-    }
-
-    fn nothing_for(&mut self, time: Duration) {
-        assert_eq!(self.0.lines_for(time), Vec::<String>::new());
-    }
 }
 
 /// A value with every key, and metadata as nobody would write them but all may.
@@ -148,7 +61,7 @@ fn another_host_gets_back_exactly_what_was_registered() {
 fn a_node_as_large_as_the_limit_allows_is_found_on_another_host() {
     let lab = Lab::new("large");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     let mut random = fastrand::Rng::with_seed(6762);
     let noise: String = std::iter::repeat_with(|| random.alphanumeric()).take(20_000).collect();
     let node_of = |length: usize| {
@@ -192,7 +105,7 @@ fn the_tool_finds_what_was_registered_or_asked_for_just_now() {
 fn hosts_see_each_other_both_ways() {
     let lab = Lab::new("both");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let (mut on_a, mut on_b) = (Agent::start(&a, AGENT), Agent::start(&b, AGENT));
+    let (mut on_a, mut on_b) = (Agent::start(&a), Agent::start(&b));
     on_a.register(&json!({"name": "of-a", "nodes": [{"id": "1", "port": 1}]}));
     on_b.register(&json!({"name": "of-b", "nodes": [{"id": "1", "port": 2}]}));
     lab::may_be_said_again();
@@ -206,7 +119,7 @@ fn hosts_see_each_other_both_ways() {
 fn a_changed_port_is_one_update_and_no_delete() {
     let lab = Lab::new("port");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     let mut watch = Watch::start(&b, "greeter");
     agent.register(&greeter(4711));
     let created = watch.only("create", "announced", SOON);
@@ -222,7 +135,7 @@ fn a_changed_port_is_one_update_and_no_delete() {
 fn a_changed_version_is_a_delete_and_a_create() {
     let lab = Lab::new("version");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     let mut watch = Watch::start(&b, "greeter");
     agent.register(&greeter(4711));
     watch.only("create", "announced", SOON);
@@ -239,7 +152,7 @@ fn a_changed_version_is_a_delete_and_a_create() {
 fn deregistering_is_one_delete_within_two_seconds() {
     let lab = Lab::new("dereg");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&greeter(4711));
     let mut watch = Watch::of_greeter(&b, &a);
     agent.deregister(&json!({"name": "greeter"}));
@@ -305,7 +218,7 @@ fn a_watcher_that_was_stopped_is_told_of_a_death_meanwhile() {
 fn an_address_that_changes_reaches_other_hosts() {
     let lab = Lab::new("moves");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&greeter(4711));
     let mut watch = Watch::of_greeter(&b, &a);
     let [_, _, subnet, _] = a.ipv4.octets();
@@ -323,7 +236,7 @@ fn an_address_that_changes_reaches_other_hosts() {
 fn an_interface_that_went_down_and_up_is_spoken_on_again() {
     let lab = Lab::new("updown");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&greeter(4711));
     let mut watch = Watch::of_greeter(&b, &a);
     a.link_down();
@@ -343,7 +256,7 @@ fn a_registry_opened_before_the_network_is_up_speaks_when_it_is() {
     let (a, b) = (lab.host("a"), lab.host("b"));
     let mut watch = Watch::start(&b, "greeter");
     a.link_down();
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&greeter(4711));
     assert_eq!(port(&agent.get("greeter")[0]), 4711);
     a.link_up();
@@ -365,7 +278,7 @@ fn an_interface_asked_for_while_it_is_down_is_spoken_on_once_it_is_up() {
 fn a_partition_of_ten_seconds_deletes_nothing() {
     let lab = Lab::new("part");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&greeter(4711));
     let mut watch = Watch::of_greeter(&b, &a);
     a.partition();

@@ -12,21 +12,10 @@ use lab::fold::{nodes_of, Fold};
 use lab::Lab;
 use serde_json::{json, Value};
 
-const AGENT: &str = "an_agent_sees_what_it_registers_at_once";
 const NODES: u16 = 200;
 const ROUNDS: u16 = 20;
 
-#[test]
-fn an_agent_sees_what_it_registers_at_once() {
-    if lab::role::is_played(AGENT) {
-        return lab::agent::play();
-    }
-    let lab = Lab::new("agent");
-    let a = lab.host("a");
-    let mut agent = Agent::start(&a, AGENT);
-    agent.register(&fleet(3));
-    assert_eq!(agent.get("fleet")[0]["nodes"].as_array().unwrap().len(), usize::from(NODES));
-}
+lab::agent::agents!();
 
 /// The service whose nodes all carry the number of the round.
 fn fleet(round: u16) -> Value {
@@ -50,10 +39,10 @@ fn seen(round: u16, address: &str) -> Vec<Value> {
 fn a_fresh_lookup_finds_all_of_two_hundred_nodes() {
     let lab = Lab::new("many");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let mut on_a = Agent::start(&a, AGENT);
+    let mut on_a = Agent::start(&a);
     on_a.register(&fleet(0));
     lab::may_be_said_again();
-    let mut on_b = Agent::start(&b, AGENT);
+    let mut on_b = Agent::start(&b);
     let asked = Instant::now();
     let found = on_b.get("fleet");
     println!("found {} in {:?}", nodes_of(&found).len(), asked.elapsed());
@@ -64,7 +53,7 @@ fn a_fresh_lookup_finds_all_of_two_hundred_nodes() {
 fn a_reader_that_falls_behind_loses_history_but_not_the_truth() {
     let lab = Lab::new("behind");
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let (mut on_a, mut on_b) = (Agent::start(&a, AGENT), Agent::start(&b, AGENT));
+    let (mut on_a, mut on_b) = (Agent::start(&a), Agent::start(&b));
     on_a.register(&fleet(0));
     on_b.watch(&json!({"service": "fleet"}));
     let mut fold = Fold::default();

@@ -9,12 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use lab::{eventually, Host, Lab, Process};
+use lab::{eventually, Host, Lab, Process, SOON};
 use mdns_registry::link::native::socket::{attached, Changes, Sockets, GROUP_V4, GROUP_V6};
 use mdns_registry::link::native::{Attached, Datagram, To, Transmit, Via};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
-const SOON: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_millis(100);
 const VIA: [Via; 2] = [Via::Group, Via::Direct];
 

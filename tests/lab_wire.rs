@@ -9,26 +9,14 @@ use std::time::{Duration, Instant};
 
 use lab::agent::Agent;
 use lab::capture::{labels, pairs, Capture, Message, Packet};
-use lab::{Host, Lab};
+use lab::{Host, Lab, SOON};
 use serde_json::{json, Value};
 use simple_dns::rdata::RData;
 use simple_dns::{ResourceRecord, OPCODE, RCODE};
 
-const AGENT: &str = "an_agent_sees_what_it_registers_at_once";
 const TYPE: &str = "_mdns-registry._tcp.local";
-const SOON: Duration = Duration::from_secs(5);
 
-#[test]
-fn an_agent_sees_what_it_registers_at_once() {
-    if lab::role::is_played(AGENT) {
-        return lab::agent::play();
-    }
-    let lab = Lab::new("agent");
-    let a = lab.host("a");
-    let mut agent = Agent::start(&a, AGENT);
-    agent.register(&till(9090));
-    assert_eq!(agent.get("shop").len(), 1);
-}
+lab::agent::agents!();
 
 fn till(port: u16) -> Value {
     json!({"name": "shop", "version": "1.2.0", "metadata": {"Team": "Front Desk"},
@@ -76,7 +64,7 @@ fn wait_for(
 fn stage(name: &str) -> (Lab, Host, Host, Agent, Capture) {
     let lab = Lab::new(name);
     let (a, b) = (lab.host("a"), lab.host("b"));
-    let agent = Agent::start(&a, AGENT);
+    let agent = Agent::start(&a);
     let capture = b.capture();
     (lab, a, b, agent, capture)
 }

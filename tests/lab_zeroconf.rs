@@ -7,32 +7,14 @@ mod lab;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab::agent::Agent;
-use lab::{Host, Lab, Process};
+use lab::agent::{shop, Agent};
+use lab::{Host, Lab, Process, SOON};
 use serde_json::{json, Value};
 
-const AGENT: &str = "an_agent_sees_what_it_registers_at_once";
-const SOON: Duration = Duration::from_secs(10);
 /// After the last event.
 const QUIET: Duration = Duration::from_millis(500);
 
-#[test]
-fn an_agent_sees_what_it_registers_at_once() {
-    if lab::role::is_played(AGENT) {
-        return lab::agent::play();
-    }
-    let lab = Lab::new("agent");
-    let a = lab.host("a");
-    let mut agent = Agent::start(&a, AGENT);
-    agent.register(&shop());
-    assert_eq!(agent.get("shop").len(), 1);
-}
-
-fn shop() -> Value {
-    json!({"name": "shop", "version": "1.2.0", "metadata": {"Team": "Front Desk"}, "nodes": [
-        {"id": "Till.One", "port": 9090, "metadata": {"Zone": "Hall A"}},
-        {"id": "till-2", "port": 9091}]})
-}
+lab::agent::agents!();
 
 /// The Python that `tests/python/setup.sh` made, with the packages of its requirements.
 fn python() -> PathBuf {
@@ -75,7 +57,7 @@ fn zeroconf_resolves_what_is_registered_after_it_and_loses_what_is_withdrawn() {
     let lab = Lab::new("after");
     let (a, c) = (lab.host("a"), lab.host("c"));
     let mut peer = zeroconf(&c);
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&shop());
     assert_intact(&found(&mut peer, &[9090, 9091]), &a);
     agent.deregister(&json!({"name": "shop"}));
@@ -91,7 +73,7 @@ fn zeroconf_resolves_what_is_registered_after_it_and_loses_what_is_withdrawn() {
 fn zeroconf_resolves_what_was_registered_before_it() {
     let lab = Lab::new("before");
     let (a, c) = (lab.host("a"), lab.host("c"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.register(&shop());
     lab::may_be_said_again();
     assert_intact(&found(&mut zeroconf(&c), &[9090, 9091]), &a);
@@ -101,7 +83,7 @@ fn zeroconf_resolves_what_was_registered_before_it() {
 fn a_printer_of_zeroconf_is_found_with_its_port_and_lost_with_its_goodbye() {
     let lab = Lab::new("printer");
     let (a, b, c) = (lab.host("a"), lab.host("b"), lab.host("c"));
-    let mut agent = Agent::start(&a, AGENT);
+    let mut agent = Agent::start(&a);
     agent.watch(&json!({"service": "printer"}));
     let mut peer = zeroconf(&c);
     peer.say("publish Laser 631");
@@ -113,7 +95,7 @@ fn a_printer_of_zeroconf_is_found_with_its_port_and_lost_with_its_goodbye() {
     assert_eq!(agent.get("printer")[0]["nodes"].as_array().unwrap().len(), 1);
 
     // An agent that has never asked before finds it as well.
-    let mut late = Agent::start(&b, AGENT);
+    let mut late = Agent::start(&b);
     lab::eventually("the printer is found", SOON, || {
         late.get("printer").first().is_some_and(|service| service["nodes"][0]["port"] == 631).then_some(())
     });

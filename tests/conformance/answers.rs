@@ -12,7 +12,10 @@ use crate::stage::{answers, has, replies, require, stranger, types, Stage, Verdi
 
 const SECOND: Duration = Duration::from_secs(1);
 /// What a busy machine may add to a delay.
-const SLACK: Duration = Duration::from_millis(150);
+const SLACK: Duration = Duration::from_millis(250);
+
+/// Less than this is no delay.
+const AT_ONCE: Duration = Duration::from_millis(10);
 
 fn to_type(_: &Packet, message: &Message) -> bool {
     answers(message, &name(TYPE), PTR)
@@ -44,14 +47,17 @@ pub fn a_shared_record_is_answered_after_20_to_120_ms(stage: &mut Stage) -> Verd
 pub fn a_unique_record_is_answered_at_once(stage: &mut Stage) -> Verdict {
     let node = stage.open_shop();
     let mut least = SOON;
-    for rtype in [SRV, TXT, SRV] {
+    // One on time is enough: a busy machine delays many.
+    for rtype in [SRV, TXT].into_iter().cycle().take(10) {
         let asked = stage.say(&Letter::query().ask(&node.instance, rtype));
         let answer = stage.hear("an answer", asked, SOON, |_, message| answers(message, &node.instance, rtype))?;
         least = least.min(answer.0.at - asked);
+        if least < AT_ONCE {
+            return Ok(());
+        }
         std::thread::sleep(Duration::from_millis(600));
     }
-    require!(least < Duration::from_millis(10), "{least:?}");
-    Ok(())
+    Err(format!("{least:?}"))
 }
 
 pub fn a_record_is_multicast_once_a_second(stage: &mut Stage) -> Verdict {

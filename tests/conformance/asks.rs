@@ -16,11 +16,6 @@ fn browses(packet: &Packet, message: &Message) -> bool {
     asked && packet.source.port() == PORT && packet.source.is_ipv4()
 }
 
-/// When the subject asked for printers, from the first time on.
-fn browsed(stage: &Stage) -> Vec<Instant> {
-    stage.heard(stage.began, browses).iter().map(|(packet, _)| packet.at).collect()
-}
-
 pub fn the_first_question_waits_20_to_120_ms(stage: &mut Stage) -> Verdict {
     for i in 0..6 {
         let service = format!("printer-{i}");
@@ -38,11 +33,18 @@ pub fn the_first_question_waits_20_to_120_ms(stage: &mut Stage) -> Verdict {
 }
 
 pub fn questions_are_repeated_at_growing_intervals(stage: &mut Stage) -> Verdict {
+    // On an interface that is new to it mdns-sd asks at once, before the first question of the series.
+    stage.open_shop();
+    let began = Instant::now();
     stage.look_for_printers();
-    std::thread::sleep(Duration::from_millis(7_800));
-    let asked = browsed(stage);
+    let four = |packets: &[Packet]| {
+        let asked = stage.among(packets, began, &browses);
+        (asked.len() >= 4).then(|| asked.iter().map(|(packet, _)| packet.at).collect::<Vec<_>>())
+    };
+    let asked = stage.capture.expect("four questions", Duration::from_secs(15), four);
     let gaps: Vec<f64> = asked.windows(2).map(|two| (two[1] - two[0]).as_secs_f64()).collect();
-    let grows = |(gap, due): (&f64, f64)| (due * 0.99..due * 1.1 + 0.2).contains(gap);
+    // Of a second or more, and twice the one before; a busy machine adds to each.
+    let grows = |(gap, due): (&f64, f64)| (due * 0.99..due * 1.1 + 0.5).contains(gap);
     require!(gaps.len() == 3 && gaps.iter().zip([1.0, 2.0, 4.0]).all(grows), "after {gaps:?} s");
     Ok(())
 }
@@ -95,7 +97,7 @@ pub fn a_node_lives_as_long_as_its_records(stage: &mut Stage) -> Verdict {
     stage.until_ports(&[631], SOON)?;
     std::thread::sleep(Duration::from_secs(3).saturating_sub(said.elapsed()));
     let ports = stage.ports();
-    require!(ports == [631], "gone before its time");
+    require!(ports == [631] || said.elapsed() >= Duration::from_secs(4), "gone before its time");
     stage.until_ports(&[], Duration::from_secs(4))
 }
 
@@ -116,7 +118,7 @@ fn goodbye(stage: &mut Stage, label: &str) -> Verdict {
     let left = stage.say(&Printer { ttl: 0, ..printer }.letter());
     std::thread::sleep(Duration::from_millis(500));
     let ports = stage.ports();
-    require!(ports == [631], "gone within {:?}", left.elapsed());
+    require!(ports == [631] || left.elapsed() >= SECOND, "gone within {:?}", left.elapsed());
     stage.until_ports(&[], Duration::from_secs(3))
 }
 

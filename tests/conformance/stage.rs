@@ -15,7 +15,6 @@ use crate::lab::agent::Agent;
 use crate::lab::capture::{Capture, Message, Packet};
 use crate::lab::{Host, Lab};
 use crate::letter::{same, Letter, TYPE};
-use crate::AGENT;
 
 /// Whether a requirement is met, or how not. What the check itself needs and has not got is a panic.
 pub type Verdict = Result<(), String>;
@@ -64,7 +63,7 @@ impl Stage {
         let capture = prober.capture();
         let (radio, radio_v6) = prober.inside(|| (radio((Ipv4Addr::UNSPECIFIED, PORT).into()), radio_v6()));
         let began = Instant::now();
-        let agent = Agent::start_with(&subject, AGENT, &json!({"link": link.as_str()}));
+        let agent = Agent::start_with(&subject, &json!({"link": link.as_str()}));
         Stage { agent, capture, radio, radio_v6, prober, subject, began, _lab: lab }
     }
 
@@ -177,7 +176,7 @@ impl Stage {
         found.ok_or_else(|| format!("not said {count} times: {what}; said: {said:#?}"))
     }
 
-    fn among(
+    pub fn among(
         &self,
         packets: &[Packet],
         since: Instant,

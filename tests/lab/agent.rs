@@ -10,6 +10,8 @@ use serde_json::{json, Value};
 use super::role::tell;
 use super::{Host, Process};
 
+/// The test that plays the agent, in each binary that has one.
+pub const ROLE: &str = "an_agent_sees_what_it_registers_at_once";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(25);
 
 /// An agent on a host, seen from the test.
@@ -19,14 +21,14 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts the test `role` of this binary, whose body is `play`, on a host.
-    pub fn start(host: &Host, role: &str) -> Agent {
-        Agent::await_ready(host.role(role))
+    /// Starts one on a host; the binary must have the test that `agents!` makes.
+    pub fn start(host: &Host) -> Agent {
+        Agent::await_ready(host.role(ROLE))
     }
 
     /// The same, with options of its registry.
-    pub fn start_with(host: &Host, role: &str, options: &Value) -> Agent {
-        Agent::await_ready(host.role_with(role, &[(mdns_registry::options::ENVIRONMENT, &options.to_string())]))
+    pub fn start_with(host: &Host, options: &Value) -> Agent {
+        Agent::await_ready(host.role_with(ROLE, &[(mdns_registry::options::ENVIRONMENT, &options.to_string())]))
     }
 
     fn await_ready(mut process: Process) -> Agent {
@@ -91,6 +93,35 @@ impl Agent {
 
 fn list(value: &Value) -> Vec<Value> {
     value.as_array().expect("a list").clone()
+}
+
+/// Makes the test that plays the agent. It stands at the root of a binary, where `Agent::start` finds it.
+macro_rules! agents {
+    () => {
+        #[test]
+        fn an_agent_sees_what_it_registers_at_once() {
+            crate::lab::agent::play_or_check();
+        }
+    };
+}
+pub(crate) use agents;
+
+/// The body of the test `ROLE`: plays the agent where it was started as one, else has one register and looks.
+pub fn play_or_check() {
+    if super::role::is_played(ROLE) {
+        return play();
+    }
+    let lab = super::Lab::new("agent");
+    let mut agent = Agent::start(&lab.host("a"));
+    agent.register(&shop());
+    assert_eq!(agent.get("shop").len(), 1);
+}
+
+/// A service of two nodes.
+pub fn shop() -> Value {
+    json!({"name": "shop", "version": "1.2.0", "metadata": {"Team": "Front Desk"}, "nodes": [
+        {"id": "Till.One", "port": 9090, "metadata": {"Zone": "Hall A"}},
+        {"id": "till-2", "port": 9091}]})
 }
 
 /// Plays the agent: opens a registry with the options of the environment and obeys until standard input ends.

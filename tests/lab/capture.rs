@@ -1,19 +1,23 @@
 //! What a host's interface carries to and from UDP port 5353, reassembled and decoded.
 
 use std::fmt;
+use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use etherparse::defrag::IpDefragPool;
 use etherparse::{NetSlice, SlicedPacket, UdpSlice};
 use nix::net::if_::if_nametoindex;
-use nix::sys::socket::sockopt::{RcvBuf, ReceiveTimeout};
-use nix::sys::socket::{recvfrom, setsockopt, socket, AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType};
-use nix::sys::time::TimeVal;
+use nix::sys::socket::sockopt::{RcvBuf, ReceiveTimeout, ReceiveTimestampns};
+use nix::sys::socket::{
+    recvmsg, setsockopt, socket, AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, RecvMsg, SockFlag,
+    SockProtocol, SockType,
+};
+use nix::sys::time::{TimeSpec, TimeVal};
 use simple_dns::rdata::RData;
 use simple_dns::{Name, PacketFlag, Question, ResourceRecord, OPCODE, RCODE};
 
@@ -39,7 +43,7 @@ struct Packets {
 /// One UDP datagram. `{:?}` is one line a record.
 #[derive(Clone)]
 pub struct Packet {
-    /// When it was read.
+    /// When it passed.
     pub at: Instant,
     /// Whence.
     pub source: SocketAddr,
@@ -195,6 +199,7 @@ pub fn pairs(record: &ResourceRecord) -> Option<Vec<(String, Option<Vec<u8>>)>> 
 fn open_tap() -> nix::Result<OwnedFd> {
     let tap = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
     setsockopt(&tap, ReceiveTimeout, &LOOK_UP)?;
+    setsockopt(&tap, ReceiveTimestampns, &true)?;
     setsockopt(&tap, RcvBuf, &BUFFER_BYTES)?;
     Ok(tap)
 }
@@ -202,19 +207,34 @@ fn open_tap() -> nix::Result<OwnedFd> {
 fn read_tap(tap: &OwnedFd, interface: usize, packets: &Packets) {
     let mut fragments = IpDefragPool::<(), ()>::new();
     let mut frame = vec![0; 65536];
+    let mut control = nix::cmsg_space!(TimeSpec);
     while !packets.unwanted.load(Ordering::Relaxed) {
-        let Ok((length, Some(from))) = recvfrom::<LinkAddr>(tap.as_raw_fd(), &mut frame) else { continue };
-        if from.ifindex() != interface {
+        let mut parts = [IoSliceMut::new(&mut frame)];
+        let received = recvmsg::<LinkAddr>(tap.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
+        let Ok(received) = received else { continue };
+        if received.address.is_none_or(|from| from.ifindex() != interface) {
             continue;
         }
-        if let Some(packet) = read_frame(&frame[..length], &mut fragments) {
+        let (length, at) = (received.bytes, passed_at(&received));
+        if let Some(packet) = read_frame(&frame[..length], at, &mut fragments) {
             packets.kept.lock().expect("no panic while held").push(packet);
             packets.more.notify_all();
         }
     }
 }
 
-fn read_frame(frame: &[u8], fragments: &mut IpDefragPool<(), ()>) -> Option<Packet> {
+/// When the kernel saw it, however late this thread reads it.
+fn passed_at(received: &RecvMsg<LinkAddr>) -> Instant {
+    let mut messages = received.cmsgs().expect("control messages that fit");
+    let stamp = messages.find_map(|message| match message {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(UNIX_EPOCH + Duration::from(stamp)),
+        _ => None,
+    });
+    let age = SystemTime::now().duration_since(stamp.expect("a time")).unwrap_or_default();
+    Instant::now() - age
+}
+
+fn read_frame(frame: &[u8], at: Instant, fragments: &mut IpDefragPool<(), ()>) -> Option<Packet> {
     let sliced = SlicedPacket::from_ethernet(frame).ok()?;
     let (source, destination, hop_limit): (IpAddr, IpAddr, u8) = match sliced.net.as_ref()? {
         NetSlice::Ipv4(ip) => {
@@ -236,7 +256,7 @@ fn read_frame(frame: &[u8], fragments: &mut IpDefragPool<(), ()>) -> Option<Pack
     }
     let payload = udp.payload().to_vec();
     Some(Packet {
-        at: Instant::now(),
+        at,
         source: (source, udp.source_port()).into(),
         destination: (destination, udp.destination_port()).into(),
         hop_limit,

@@ -4,11 +4,13 @@
 //! test and nothing is left on the machine. Labs share nothing; tests may make theirs in parallel. Where something is
 //! missing the lab panics and says what: a test that needs it fails.
 
-#![allow(dead_code)] // each test binary uses the part it needs
+#![allow(dead_code, unused_imports, unused_macros)] // each test binary uses the part it needs
 
 pub mod agent;
 pub mod avahi;
 pub mod capture;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod faults;
 pub mod fold;
 pub mod host;
@@ -27,6 +29,9 @@ pub use host::Host;
 pub use process::Process;
 
 use faults::Fault;
+
+/// For what is to come and may take a busy machine a while.
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// A switch, with as many hosts as `host` is called.
 pub struct Lab {
