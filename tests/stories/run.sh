@@ -22,14 +22,24 @@ if [ "$*" = prepare ]; then
         echo "no library under $TARGET/installed: make install PREFIX=$TARGET/installed" >&2
         exit 1
     }
-    rows | while IFS='|' read -r language folder _ prepare _; do
-        mkdir -p "$TARGET/languages/$language"
-        cp -R "$ROOT/examples/$folder/." "$TARGET/languages/$language"
-        (cd "$TARGET/languages/$language" && sh -euc "$prepare") </dev/null >&2 || {
-            echo "$language: could not be prepared" >&2
-            exit 1
-        }
-    done
+    # All beside each other, as most wait for their registry; then each is asked how it ended.
+    rows | {
+        preparing=
+        while IFS='|' read -r language folder _ prepare _; do
+            mkdir -p "$TARGET/languages/$language"
+            cp -R "$ROOT/examples/$folder/." "$TARGET/languages/$language"
+            (cd "$TARGET/languages/$language" && exec sh -euc "$prepare") </dev/null >&2 &
+            preparing="$preparing $language:$!"
+        done
+        status=0
+        for one in $preparing; do
+            wait "${one#*:}" || {
+                echo "${one%:*}: could not be prepared" >&2
+                status=1
+            }
+        done
+        exit "$status"
+    }
     exit
 fi
 
