@@ -30,6 +30,9 @@ use lookup::{Asked, Lookups};
 use view::{Delta, Due, View};
 use watch::Watch;
 
+/// Outputs that there is always room for.
+const OUTPUTS: usize = 64;
+
 /// Names one watch of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchId(pub u64);
@@ -347,7 +350,11 @@ impl Engine {
     /// The next thing to do; `None` when all is done.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let next = self.outputs.pop_front();
+        if next.is_none() {
+            self.outputs.shrink_to(OUTPUTS);
+        }
+        next
     }
 
     /// What to count in `stats`.

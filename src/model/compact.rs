@@ -15,18 +15,18 @@ const LENGTH_BYTES: usize = 4;
 impl Compact {
     /// As given: empty or the address of a host.
     pub fn address(&self) -> &str {
-        self.texts().nth(1).unwrap_or_default()
+        self.bytes().nth(1).map_or("", text)
     }
 
     /// Unique within the service.
     pub fn id(&self) -> &str {
-        self.texts().next().unwrap_or_default()
+        self.bytes().next().map_or("", text)
     }
 
     /// Keys and values, in the order of the keys.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut texts = self.texts().skip(2);
-        std::iter::from_fn(move || texts.next().zip(texts.next()))
+        let mut bytes = self.bytes().skip(2);
+        std::iter::from_fn(move || Some((text(bytes.next()?), text(bytes.next()?))))
     }
 
     /// 1 to 65535.
@@ -46,15 +46,20 @@ impl Compact {
         (self.id(), self.port()) == (other.id(), other.port()) && self.metadata().eq(other.metadata())
     }
 
-    fn texts(&self) -> impl Iterator<Item = &str> {
+    /// Of each text. Those that are passed over are not read.
+    fn bytes(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.0.get(PORT_BYTES..).unwrap_or_default();
         std::iter::from_fn(move || {
             let (length, tail) = rest.split_first_chunk::<LENGTH_BYTES>()?;
-            let (text, tail) = tail.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+            let (bytes, tail) = tail.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
             rest = tail;
-            std::str::from_utf8(text).ok()
+            Some(bytes)
         })
     }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 impl From<&Node> for Compact {

@@ -95,10 +95,10 @@ pub fn encode(record: &Record) -> error::Result<Vec<Vec<u8>>> {
         return Err(Error::TooLarge { field: "owner".into(), limit, size, unit: "bytes" });
     }
     let rest = Rest {
-        i: id.then_some(node.id()),
+        i: id.then(|| node.id()),
         s: name.then_some(&*service.name),
         v: version.then_some(&*service.version),
-        a: address.then_some(node.address()),
+        a: address.then(|| node.address()),
         m: &service.metadata,
         n: NodeMetadata(Some(node)),
         e: Endpoints(&service.endpoints),

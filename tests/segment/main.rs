@@ -98,7 +98,7 @@ fn nothing_live_is_deleted_in_ten_minutes_of_30_percent_loss() {
 fn all_are_visible_within_3_s_after_a_partition_heals() {
     // Three hundred are more than are asked one by one whether they are back.
     for (hosts, seconds) in [(30, 10), (30, 130), (30, 600), (300, 130)] {
-        let mut net = Net::new(6, Weather::lossy(0.01));
+        let mut net = Net::new(6, Weather::lossy(0.05));
         let watchers: Vec<usize> = (0..3).map(|_| net.host()).collect();
         for i in 0..hosts {
             let (host, nodes) = (net.host(), 300 / hosts);

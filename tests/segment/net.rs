@@ -72,8 +72,8 @@ pub struct Net {
     pub weather: Weather,
     pub sent: BTreeMap<&'static str, u64>,
     by_ip: HashMap<Ipv4Addr, usize>,
-    flying: BinaryHeap<Reverse<(u64, u64)>>,
-    packets: HashMap<u64, Flying>,
+    /// By the time of arrival, then as they were sent.
+    flying: BTreeMap<(u64, u64), Flying>,
     dues: BinaryHeap<Reverse<(Time, usize)>>,
     next: u64,
     rng: fastrand::Rng,
@@ -87,8 +87,7 @@ impl Net {
             weather,
             sent: BTreeMap::new(),
             by_ip: HashMap::new(),
-            flying: BinaryHeap::new(),
-            packets: HashMap::new(),
+            flying: BTreeMap::new(),
             dues: BinaryHeap::new(),
             next: 0,
             rng: fastrand::Rng::with_seed(seed),
@@ -206,7 +205,7 @@ impl Net {
             if is(self) {
                 return true;
             }
-            let flight = self.flying.peek().map(|Reverse((at, _))| Time(*at));
+            let flight = self.flying.first_key_value().map(|((at, _), _)| Time(*at));
             let due = loop {
                 match self.dues.peek() {
                     Some(Reverse((at, host))) if self.hosts[*host].due != Some(*at) => drop(self.dues.pop()),
@@ -234,8 +233,7 @@ impl Net {
     }
 
     fn land(&mut self) {
-        let Some(Reverse((_, number))) = self.flying.pop() else { return };
-        let Some(packet) = self.packets.remove(&number) else { return };
+        let Some((_, packet)) = self.flying.pop_first() else { return };
         let host = &mut self.hosts[packet.to];
         if !host.up {
             return;
@@ -323,8 +321,7 @@ impl Net {
             }
             let at = self.now.0 + if self.weather.delay > 0 { self.rng.u64(0..=self.weather.delay) } else { 0 };
             self.next += 1;
-            self.flying.push(Reverse((at, self.next)));
-            self.packets.insert(self.next, Flying { to, via, from, multicast, bytes: bytes.clone() });
+            self.flying.insert((at, self.next), Flying { to, via, from, multicast, bytes: bytes.clone() });
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::exchange::{position, Range, Sum, Tag};
 use super::message::{Data, Record};
 use super::name::Name;
-use super::publication::{strings, IN};
+use super::publication::{give_back, strings, IN};
 use super::zone::ZONE;
 use crate::limits;
 use crate::model::Service;
@@ -85,8 +85,8 @@ pub struct Cache {
     instances: HashMap<Key, Instance>,
     registries: BTreeMap<Owner, Registry>,
     /// The addresses of a host by interface, and when each was last heard.
-    hosts: HashMap<Name, BTreeMap<(u32, IpAddr), Time>>,
-    users: HashMap<Name, BTreeSet<Key>>,
+    hosts: BTreeMap<Name, BTreeMap<(u32, IpAddr), Time>>,
+    users: BTreeMap<Name, BTreeSet<Key>>,
     /// How many instances each sender said first.
     said_by: HashMap<IpAddr, usize>,
     partial: usize,
@@ -429,6 +429,7 @@ impl Cache {
     /// Forgets an instance.
     pub fn remove(&mut self, key: &str) {
         let Some((key, instance)) = self.instances.remove_entry(key) else { return };
+        give_back(&mut self.instances);
         if let Some(host) = &instance.host {
             self.let_go(host, &key);
         }

@@ -147,13 +147,13 @@ impl Endpoint {
 
     fn join(&mut self, now: Time, from: &Owner, scope: Scope) {
         let fresh = !self.site.members.contains_key(from);
-        let changed = self.site.join(from, scope);
+        let (spoke, spoken) = (self.site.interfaces_of(from), self.site.spoken());
+        self.site.join(from, scope);
         if fresh {
             self.tell_interfaces();
         }
-        if !fresh || self.site.members.len() > 1 {
-            self.renew(now, &changed);
-        }
+        self.announce(now, &self.keys_of(from), Some(&(&self.site.interfaces_of(from) - &spoke)));
+        self.asker.renew(now, &self.site.net, &(&self.site.spoken() - &spoken));
     }
 
     fn carry_out(&mut self, now: Time, from: &Owner, commands: Vec<Command>) {

@@ -29,8 +29,8 @@ pub(super) struct Running {
     /// What the alive record said that began it.
     trigger: Option<(u32, Sum)>,
     pub give_up: Time,
-    /// However much it answers.
-    ends: Time,
+    /// However much it answers: a while after its first answer.
+    ends: Option<Time>,
 }
 
 impl Asker {
@@ -54,7 +54,7 @@ impl Asker {
         let tag = errand.0;
         let token = self.peers.get(tag).map_or(0, |peer| peer.token);
         let fetch = Fetch::new(now, tag, addr, self.id()).with_token(token);
-        self.fetches.insert(errand, Running { fetch, trigger, give_up, ends: give_up.max(Time(now.0 + LONGEST_MS)) });
+        self.fetches.insert(errand, Running { fetch, trigger, give_up, ends: None });
     }
 
     /// Takes an answer of the exchange.
@@ -91,7 +91,8 @@ impl Asker {
         let same: Vec<Key> = same.flatten().collect();
         let progress =
             running.fetch.handle(now, *token, verdicts, *last, &named, |range| cache.keys(&owner, &question, range));
-        running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(running.ends);
+        let ends = *running.ends.get_or_insert(Time(now.0 + LONGEST_MS));
+        running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(ends);
         let news = self.tell(now, heard, net, out);
         for key in &same {
             self.goodbyes.remove(key);

@@ -12,6 +12,8 @@ use crate::record::{Sighting, Time};
 /// Multicast messages at once and a second: a burst fits a socket buffer of the default size, and
 /// the rate a tenth of what one core takes in.
 const PACE: (u64, u64) = (64, 16_000);
+/// Outputs that there is always room for.
+const KEPT: usize = 64;
 
 /// An interface and an address family: where something is multicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,7 +103,12 @@ impl Outbox {
 
     /// The next output.
     pub fn poll(&mut self) -> Option<Output> {
-        self.ready.pop_front()
+        let next = self.ready.pop_front();
+        if next.is_none() {
+            self.ready.shrink_to(KEPT);
+            self.paced.shrink_to(KEPT);
+        }
+        next
     }
 
     /// Whether nothing is on its way.

@@ -2,6 +2,7 @@
 //! ring.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -133,8 +134,8 @@ pub struct Publications {
     nodes: HashMap<Key, Node>,
     publishers: BTreeMap<Owner, Publisher>,
     /// How many nodes stand behind a host name, and its one address if it has but one.
-    hosts: HashMap<Name, Host>,
-    subtypes: HashMap<Name, Arc<str>>,
+    hosts: BTreeMap<Name, Host>,
+    subtypes: BTreeMap<Name, Arc<str>>,
 }
 
 /// A host name of ours.
@@ -185,6 +186,7 @@ impl Publications {
     /// Takes a node out.
     pub fn remove(&mut self, key: &str) -> Option<Node> {
         let node = self.nodes.remove(key)?;
+        give_back(&mut self.nodes);
         let name = node.record.service.name.as_str();
         if let Some(publisher) = self.publishers.get_mut(&node.record.owner) {
             match publisher.leases.get_mut(&node.record.lease) {
@@ -316,6 +318,13 @@ impl Publisher {
             Tag(bits)
         });
         Publisher { tag, host: ZONE.host(owner, ""), services: BTreeMap::new(), leases: BTreeMap::new() }
+    }
+}
+
+/// Gives back what room a map does not need any more, so rarely that removing stays cheap.
+pub fn give_back<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.capacity() > 4 * map.len() {
+        map.shrink_to(2 * map.len());
     }
 }
 

@@ -51,10 +51,20 @@ impl Site {
         changed
     }
 
-    /// A registry speaks here from now on; gives the interfaces on which others speak now.
-    pub fn join(&mut self, owner: &Owner, scope: Scope) -> BTreeSet<u32> {
+    /// A registry speaks here from now on.
+    pub fn join(&mut self, owner: &Owner, scope: Scope) {
         self.members.insert(owner.clone(), scope);
-        self.settle_owners()
+        self.settle_owners();
+    }
+
+    /// The interfaces on which a registry speaks.
+    pub fn interfaces_of(&self, owner: &str) -> BTreeSet<u32> {
+        self.owners.iter().filter(|(_, owners)| owners.contains(owner)).map(|(index, _)| *index).collect()
+    }
+
+    /// The interfaces on which anybody speaks.
+    pub fn spoken(&self) -> BTreeSet<u32> {
+        self.owners.keys().copied().collect()
     }
 
     /// A registry speaks no more, but says for a while that nothing of it is left.
