@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use programs::{root, run, WARNINGS};
 
@@ -71,14 +72,23 @@ const NO_LEAKS: &[&str] = &["--leak-check=no"];
 /// Compiles and runs a program; `less` is its work under valgrind.
 fn program(name: &str, less: Option<u32>) {
     let programs = compile(name);
-    for program in &programs {
-        assert_eq!(run(&mut alone(program.as_os_str())), "", "{name} prints nothing, nor does the library");
-    }
+    // Beside each other: most wait more than they work.
+    thread::scope(|scope| {
+        for program in &programs {
+            scope.spawn(move || {
+                assert_eq!(run(&mut alone(program.as_os_str())), "", "{name} prints nothing, nor does the library");
+            });
+        }
+        under_valgrind(name, &programs[0], less);
+    });
+}
+
+fn under_valgrind(name: &str, program: &Path, less: Option<u32>) {
     let mut valgrind = alone(OsStr::new("valgrind"));
     valgrind.args(["--quiet", "--fair-sched=yes", "--child-silent-after-fork=yes", "--error-exitcode=99"]);
     valgrind.args(if name == "leave_main" { NO_LEAKS } else { LEAKS });
     valgrind.arg(format!("--suppressions={}", root().join("tests/c/valgrind.supp").display()));
-    valgrind.arg(&programs[0]).args(less.map(|less| less.to_string()));
+    valgrind.arg(program).args(less.map(|less| less.to_string()));
     assert_eq!(run(&mut valgrind), "", "valgrind finds nothing in {name}");
 }
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds the wheel of bindings/python once, and installs it for each Python from 3.10 on that is here: with the tools of
 # requirements.txt in target/python/main, for the others in target/python/3.X. Downloads, so it runs before the tests.
-# `setup.sh optimized`, for benchmarks, also waits for link-time optimization, as `pip install` does.
+# `setup.sh optimized`, for benchmarks, optimizes as `pip install` does.
 set -eu -o pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
 main=$target/python/main
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-[ "${1-}" = optimized ] || export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+quickly=(CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1)
+[ "${1-}" = optimized ] || export "${quickly[@]}"
 
 # venv PATH PYTHON [REQUIREMENTS]: made anew only where it is missing or its requirements changed.
 venv() {
@@ -53,7 +54,7 @@ mkdir -p "$page" && rm -rf "$page/v"
 ln -sfn "$PWD/bindings" "$page/bindings"
 awk '/^```sh$/ { shown = 1; next } /^```$/ { shown = 0 } shown && !/greeter/' docs/python.md >"$page/install.sh"
 (
-    export CARGO_TARGET_DIR=$page/../build CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+    export CARGO_TARGET_DIR=$page/../build "${quickly[@]}"
     cd "$page" && sh -eu install.sh >install.log 2>&1
 ) || {
     cat "$page/install.log" >&2
