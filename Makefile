@@ -73,7 +73,7 @@ test: ## lint and all tests; installs what they need where it may
 
 conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conformance.md
 	@tests/need.sh cargo cc nft ip unshare mount nsenter
-	BLESS=1 RUST_TEST_THREADS=8 $(CARGO) test --test conformance
+	BLESS=1 RUST_TEST_THREADS=12 $(CARGO) test --test conformance
 
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount

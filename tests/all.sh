@@ -21,7 +21,7 @@ cargo_test() {
     add "$ended" "$good" "$bad"
 }
 
-# What waits more than it works runs eight at a time, on however few cores.
+# What waits more than it works runs twelve at a time, on however few cores.
 patient=(conformance lab_links lab_registry)
 others=()
 for file in tests/*.rs tests/*/main.rs; do
@@ -31,11 +31,11 @@ done
 
 cargo_test --lib --bins --examples "${others[@]}"
 cargo_test --doc
-RUST_TEST_THREADS=8 cargo_test "${patient[@]/#/--test=}"
+RUST_TEST_THREADS=12 cargo_test "${patient[@]/#/--test=}"
 # What a registry promises, on the other link as well.
 MDNS_REGISTRY_OPTIONS='{"link":"mdns-sd"}' cargo_test --test registry --test cli \
     --test lab_scale --test lab_wire --test lab_avahi
-MDNS_REGISTRY_OPTIONS='{"link":"mdns-sd"}' RUST_TEST_THREADS=8 cargo_test --test lab_registry
+MDNS_REGISTRY_OPTIONS='{"link":"mdns-sd"}' RUST_TEST_THREADS=12 cargo_test --test lab_registry
 
 ended=0
 python=$(realpath "${CARGO_TARGET_DIR:-target}")/python/main/bin/python

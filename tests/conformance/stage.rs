@@ -24,6 +24,8 @@ pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 pub const PORT: u16 = 5353;
 /// For what is to come and may take a busy machine a while.
 pub const SOON: Duration = Duration::from_secs(5);
+/// A delay counts from when the subject last looked at the clock, which may be a moment before what is said to it.
+pub const LOOK: Duration = Duration::from_millis(3);
 /// What has not come within this does not come.
 pub const SILENCE: Duration = Duration::from_millis(700);
 
