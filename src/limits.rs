@@ -27,7 +27,7 @@ pub const INTERESTS: usize = 1_024;
 pub const INTEREST_MS: u64 = 60_000;
 /// Nodes one view holds; what comes beyond is refused and counted.
 pub const VIEW_NODES: usize = 32_768;
-/// Of these, said by one sender: no stranger fills a view alone.
+/// Of these, first said from one address: a stranger with one fills no view alone.
 pub const SENDER_NODES: usize = 16_384;
 /// The data of one TXT record, bytes. With the node's other records, the addresses of its host and the
 /// question they answer it stays within 8,952 bytes, what IPv6 and UDP leave of 9,000 (RFC 6762 §17), so

@@ -111,8 +111,8 @@ impl Registry {
     }
 
     /// Publishes every node of the service, all or none. Ready when others can find them and their
-    /// announcement has been handed to the network, of hundreds its beginning: the rest follows at a
-    /// pace that receivers can take. [`Registry::get_service`] here sees them at once.
+    /// announcement has been handed to the network; of hundreds it goes on at a pace that receivers can
+    /// take. [`Registry::get_service`] here sees them at once.
     ///
     /// # Errors
     /// `INVALID`, `TOO_LARGE`, `OPTION`: nothing took effect.

@@ -162,8 +162,8 @@ pub unsafe extern "C" fn mdnsreg_string(registry: *mut mdnsreg_registry) -> *con
 /// Registers every node of a service, all or none. A node whose id is registered is replaced; identical
 /// data sends nothing and starts the lease anew.
 ///
-/// Returns when others can find the nodes and their announcement has been handed to the network, of hundreds its
-/// beginning: the rest follows at a pace that receivers can take. Lookups in this process see them at once.
+/// Returns when others can find the nodes and their announcement has been handed to the network; of hundreds it goes on
+/// at a pace that receivers can take. Lookups in this process see them at once.
 ///
 /// @param registry  the registry, not NULL
 /// @param service_json  {"name","version","metadata","endpoints","nodes":[{"id","address","port",

@@ -223,6 +223,35 @@ fn a_question_is_answered_although_hundreds_wait_for_known_answers_that_never_co
 }
 
 #[test]
+fn a_question_in_parts_is_answered_although_strangers_have_filled_the_room_for_such() {
+    let (mut net, one, _, key) = pair();
+    net.register(one, &service("greeter", 1..2), 120);
+    net.run(3_000);
+    // The asker knows one of the two nodes.
+    let part = |questions: bool, answers: usize| {
+        let mut message = Builder::query(0, 9_000);
+        if questions {
+            message.question(&Question { name: service_type(), rtype: rtype::PTR, class: 1, unicast: false });
+        }
+        let known = record(service_type(), 120, Data::Ptr(instance(&key)));
+        for _ in 0..answers {
+            message.answer(&known);
+        }
+        message.truncated(true);
+        message.finish()
+    };
+    let asker = SocketAddr::from((STRANGER, 5_353));
+    net.inject(asker, Some(0), part(true, 0));
+    for i in 0..600_u32 {
+        net.inject(SocketAddr::from((Ipv4Addr::from_bits(0x0a00_6400 + i), 5_353)), Some(0), part(true, 340));
+    }
+    net.sent.clear();
+    net.inject(asker, Some(0), part(false, 40));
+    net.run(150);
+    assert_eq!(net.sent.get("multicast"), Some(&1), "{:?}", net.sent);
+}
+
+#[test]
 fn a_response_by_unicast_that_nobody_asked_for_changes_nothing() {
     let (mut net, one, two, key) = pair();
     let forged = response(&takeover(&net, one, &key, 99));

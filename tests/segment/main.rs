@@ -143,3 +143,21 @@ fn a_lookup_through_30_percent_loss_is_complete_within_2_s() {
         println!("{nodes} nodes: at most {worst} ms");
     }
 }
+
+#[test]
+fn a_registry_of_many_services_is_not_asked_about_each_at_every_sign_of_life() {
+    let mut net = Net::new(8, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    for i in 0..40 {
+        net.register(one, &service(&format!("s-{i}"), 0..1), 120);
+    }
+    for i in 0..100 {
+        net.watch(two, Some(&format!("s-{i}")));
+    }
+    net.run(15_000);
+    assert_eq!((0..40).map(|i| net.found(two, &format!("s-{i}"))).sum::<usize>(), 40);
+    net.sent.clear();
+    net.run(30_000);
+    let unicast = net.sent.get("unicast").copied().unwrap_or(0);
+    assert!(unicast <= 10, "{unicast} messages by unicast in half a minute of peace");
+}

@@ -32,8 +32,10 @@ pub(super) const GIVE_UP_MS: u64 = 1_000;
 const SWEEP_MS: u64 = 60_000;
 /// How often everybody is asked again because a registry is back, milliseconds.
 const LOOK_AGAIN_MS: u64 = 5_000;
-/// Registries never heard before that are asked at once and a second, because an alive record names them:
-/// who invents some makes us send no more than a few messages each.
+/// Over how long that is spread, as all hosts of a link that was divided do it, milliseconds.
+const SPREAD_MS: std::ops::Range<u64> = 0..200;
+/// Registries that have never answered us and are asked, at once and a second, because an alive record names
+/// them: who invents some makes us send ten messages each at most.
 const STRANGERS: (u64, u64) = (256, 256);
 
 /// The interfaces as the asker needs them.
@@ -70,13 +72,15 @@ pub struct Asker {
     pub(super) fetches: BTreeMap<Errand, Running>,
     /// Nodes that somebody said goodbye for, and when it is believed.
     pub(super) goodbyes: BTreeMap<Key, Time>,
-    /// Fetches that an alive record of a registry never heard before may begin.
+    /// Registries that have never answered and may be asked because of an alive record.
     pub(super) strangers: Bucket,
     querier: Querier,
     rng: fastrand::Rng,
     /// When registries of which nothing is held any more are forgotten next.
     swept_at: Time,
-    look_again_at: Time,
+    /// When everybody was asked again last, and is to be.
+    looked_again: Time,
+    look_again_at: Option<Time>,
 }
 
 impl Asker {
@@ -93,7 +97,8 @@ impl Asker {
             strangers: Bucket::new(STRANGERS.0, STRANGERS.1),
             querier: Querier::default(),
             swept_at: Time(0),
-            look_again_at: Time(0),
+            looked_again: Time(0),
+            look_again_at: None,
             rng,
         }
     }
@@ -173,16 +178,19 @@ impl Asker {
 
     /// A registry was heard. One that is back after silence may not be alone: the link may have been divided.
     pub(super) fn found(&mut self, now: Time, tag: Tag) {
-        if self.peers.found(tag) && now >= self.look_again_at {
-            self.look_again_at = Time(now.0 + LOOK_AGAIN_MS);
-            self.look_again(now);
+        if self.peers.found(tag) {
+            self.look_again_at = Some(Time(now.0.max(self.looked_again.0 + LOOK_AGAIN_MS)));
         }
     }
 
     /// Asks everybody again what was answered before.
     fn look_again(&mut self, now: Time) {
+        (self.looked_again, self.look_again_at) = (now, None);
         for (question, _) in self.interests.iter().filter(|(_, interest)| interest.settled) {
-            self.lookups.entry(question.clone()).or_insert_with(|| Lookup::new(now, false));
+            if self.lookups.get(question).is_none_or(Lookup::asks_no_more) {
+                let start = Time(now.0 + self.rng.u64(SPREAD_MS));
+                self.lookups.insert(question.clone(), Lookup::new(start, false));
+            }
         }
     }
 
@@ -313,15 +321,17 @@ impl Asker {
 
     /// Lookups go on while more comes of what they ask for.
     fn delay_lookups(&mut self, now: Time, heard: &[Heard]) {
-        for (question, lookup) in &mut self.lookups {
-            let is_news = |heard: &Heard| match heard {
-                Heard::Changed(key) | Heard::Reverted(key) => {
-                    self.cache.record(key).is_some_and(|record| asks_for(question, &record.service.name))
-                }
-                _ => false,
-            };
-            if heard.iter().any(is_news) {
-                lookup.news(now);
+        if self.lookups.is_empty() {
+            return;
+        }
+        let news = heard.iter().filter_map(|heard| match heard {
+            Heard::Changed(key) | Heard::Reverted(key) => self.cache.record(key),
+            _ => None,
+        });
+        let services: BTreeSet<&str> = news.map(|record| record.service.name.as_str()).collect();
+        for service in services {
+            for question in [Question::Service(Arc::from(service)), Question::Everything] {
+                self.lookups.get_mut(&question).into_iter().for_each(|lookup| lookup.news(now));
             }
         }
     }
@@ -330,7 +340,7 @@ impl Asker {
     fn learn(&mut self, heard: &[Heard], place: Place, direct: Option<SocketAddr>) {
         let Some(direct) = direct else { return };
         for heard in heard {
-            let Heard::Changed(key) = heard else { continue };
+            let (Heard::Changed(key) | Heard::Repeated(key)) = heard else { continue };
             let tag = self.cache.record(key).and_then(|record| Tag::of(&record.owner));
             if let Some(peer) = tag.and_then(|tag| self.peers.entry(tag)) {
                 peer.addrs.entry(place).or_insert(direct);
@@ -375,6 +385,9 @@ impl Asker {
             self.swept_at = Time(now.0 + SWEEP_MS);
             let held: BTreeSet<Tag> = self.cache.owners().filter_map(|owner| Tag::of(owner)).collect();
             self.peers.retain(|tag| held.contains(&tag));
+        }
+        if self.look_again_at.is_some_and(|at| at <= now) {
+            self.look_again(now);
         }
         self.believe_goodbyes(now, out);
         while let Some((tag, place, addr, question)) = self.peers.pop_lost(now) {
@@ -431,7 +444,8 @@ impl Asker {
     pub fn next_due(&self, now: Time) -> Option<Time> {
         let lookups = self.lookups.values().map(|lookup| lookup.next_due(now));
         let fetches = self.fetches.values().map(|running| running.fetch.next_due().min(running.give_up));
-        let others = [self.peers.next_due(), self.querier.next_due(), self.goodbyes.values().min().copied()];
+        let goodbye = self.goodbyes.values().min().copied();
+        let others = [self.peers.next_due(), self.querier.next_due(), goodbye, self.look_again_at];
         lookups.chain(fetches).chain(others.into_iter().flatten()).min()
     }
 

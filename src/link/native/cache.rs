@@ -126,6 +126,11 @@ impl Cache {
         host.and_then(|host| self.hosts.get(host)).into_iter().flat_map(BTreeMap::keys)
     }
 
+    /// A node of an owner.
+    pub fn node_of(&self, owner: &str) -> Option<&Key> {
+        self.registries.get(owner)?.services.values().find_map(|places| places.values().next())
+    }
+
     /// A node that runs on a host.
     pub fn user_of(&self, host: &Name) -> Option<&Key> {
         self.users.get(host)?.first()

@@ -184,7 +184,7 @@ impl Endpoint {
             }
         }
         if !withdrawn.is_empty() {
-            self.herald.goodbye(now, &withdrawn, &self.known, &self.site, &mut self.out);
+            self.herald.goodbye(now, withdrawn, &self.known, &self.site, &mut self.out);
         }
         self.announce(now, &published, None);
     }
@@ -486,7 +486,7 @@ impl Endpoint {
         self.now = now;
         self.closing = true;
         let nodes: Vec<_> = self.all_keys().iter().filter_map(|key| self.known.remove(key)).collect();
-        self.herald.goodbye(now, &nodes, &self.known, &self.site, &mut self.out);
+        self.herald.goodbye(now, nodes, &self.known, &self.site, &mut self.out);
         self.after(now);
     }
 

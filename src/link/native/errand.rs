@@ -16,6 +16,9 @@ use crate::record::{Key, Question, Sighting, Time};
 
 /// A registry that answers is asked for so long at most, milliseconds.
 const LONGEST_MS: u64 = 30_000;
+/// Registries under one address that are asked at once because they have answered a lookup; the others are when they
+/// answer again.
+const FETCHES_OF_SENDER: usize = 256;
 /// Messages under way to us at once: as many as a socket buffer of the default size holds.
 const WINDOW: usize = 64;
 
@@ -44,7 +47,7 @@ impl Asker {
     ) {
         let give_up = Time(now.0 + patience);
         if let Some(running) = self.fetches.get_mut(&errand) {
-            running.give_up = running.give_up.max(give_up);
+            running.give_up = running.give_up.max(running.ends.map_or(give_up, |ends| give_up.min(ends)));
             running.trigger = trigger.or(running.trigger);
             return;
         }
@@ -124,6 +127,11 @@ impl Asker {
         match running {
             Some((true, asked)) if asked || of_lookup => Ok(true),
             None if of_lookup => {
+                // Who has heard the question can answer it for as many registries as it likes to invent.
+                let of_sender = self.fetches.values().filter(|running| running.fetch.addr.ip() == from.ip());
+                if of_sender.count() >= FETCHES_OF_SENDER || self.fetches.len() >= limits::VIEW_NODES {
+                    return Err("too-many-strangers");
+                }
                 let lookup = self.lookups.get_mut(question);
                 let first = lookup.is_some_and(|lookup| lookup.answered.insert((*tag, place.interface)));
                 if first {

@@ -2,7 +2,7 @@
 //!
 //! Announcements wait as keys, and become messages when the pace of [`Outbox`] has room for one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::alive::{Alive, SERVICES};
@@ -47,6 +47,29 @@ struct Beat {
     last: u8,
 }
 
+/// Nodes of one owner that were taken out.
+#[derive(Debug)]
+struct Goodbye {
+    again: Time,
+    /// Where the owner spoke.
+    places: Vec<Place>,
+    nodes: Vec<Node>,
+}
+
+impl Goodbye {
+    fn say(&self, wanted: impl Fn(&Node) -> bool, ground: &impl Ground, out: &mut Outbox) {
+        for place in &self.places {
+            let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(*place));
+            for node in self.nodes.iter().filter(|node| wanted(node)) {
+                let mut records = node.records(part::ALL);
+                records.iter_mut().for_each(|record| record.ttl = 0);
+                packer.push(&records, None);
+            }
+            packer.finish().into_iter().for_each(|message| out.multicast(*place, message));
+        }
+    }
+}
+
 /// A node, and where it is announced.
 type Announcement = (Place, Key);
 
@@ -56,7 +79,7 @@ pub struct Herald {
     /// What is to be announced now, and how often in all.
     unsaid: BTreeMap<Announcement, u8>,
     again: BTreeMap<Time, BTreeMap<Announcement, u8>>,
-    goodbyes: Vec<(Time, Place, Vec<u8>)>,
+    goodbyes: Vec<Goodbye>,
     beats: BTreeMap<(Owner, u32), Beat>,
 }
 
@@ -87,23 +110,27 @@ impl Herald {
         ground: &impl Ground,
     ) -> Option<(Place, Vec<u8>)> {
         let place = self.unsaid.first_key_value()?.0 .0;
-        let mut said = Vec::new();
+        let (mut said, mut speaks) = (Vec::new(), BTreeMap::<Owner, bool>::new());
         let mut packer = Packer::new(|host: &_| known.addresses(host, ground.addrs(place)), ground.direct_port(place));
         let here = (place, Key::from(""))..(place.next(), Key::from(""));
         for (announcement, left) in self.unsaid.range(here) {
-            let node = known.get(&announcement.1);
+            // The owner may speak there no more.
+            let node = known.get(&announcement.1).filter(|node| {
+                let owner = &node.record.owner;
+                *speaks.entry(owner.clone()).or_insert_with(|| ground.places(owner).contains(&place))
+            });
             if node
                 .is_some_and(|node| !packer.try_push(&node.records(part::ALL), Some(&node.host)) && !packer.is_empty())
             {
                 break;
             }
-            said.push((announcement.clone(), *left));
+            said.push((announcement.clone(), *left, node.is_some()));
         }
         let message = packer.finish().pop();
         let again = Time(now.0 + AGAIN_MS);
-        for (announcement, left) in said {
+        for (announcement, left, there) in said {
             self.unsaid.remove(&announcement);
-            let Some(node) = known.get_mut(&announcement.1) else { continue };
+            let Some(node) = known.get_mut(&announcement.1).filter(|_| there) else { continue };
             node.say(place_id(place), part::ALL, now);
             if left > 1 {
                 self.again.entry(again).or_default().insert(announcement, left - 1);
@@ -113,27 +140,24 @@ impl Herald {
     }
 
     /// Says goodbye for nodes that were taken out, and once more a little later.
-    pub fn goodbye(&mut self, now: Time, nodes: &[Node], known: &Publications, ground: &impl Ground, out: &mut Outbox) {
-        let mut by_place: BTreeMap<Place, Vec<&Node>> = BTreeMap::new();
+    pub fn goodbye(
+        &mut self,
+        now: Time,
+        nodes: Vec<Node>,
+        known: &Publications,
+        ground: &impl Ground,
+        out: &mut Outbox,
+    ) {
+        let mut by_owner: BTreeMap<Owner, Vec<Node>> = BTreeMap::new();
         for node in nodes {
-            for place in ground.places(&node.record.owner) {
-                by_place.entry(place).or_default().push(node);
-            }
+            by_owner.entry(node.record.owner.clone()).or_default().push(node);
         }
-        for (place, nodes) in by_place {
-            let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(place));
-            for node in nodes {
-                let mut records = node.records(part::ALL);
-                records.iter_mut().for_each(|record| record.ttl = 0);
-                packer.push(&records, None);
-            }
-            for message in packer.finish() {
-                out.multicast(place, message.clone());
-                self.goodbyes.push((Time(now.0 + GOODBYE_AGAIN_MS), place, message));
-            }
+        for (owner, nodes) in by_owner {
+            let goodbye = Goodbye { again: Time(now.0 + GOODBYE_AGAIN_MS), places: ground.places(&owner), nodes };
+            goodbye.say(|_| true, ground, out);
+            self.goodbyes.push(goodbye);
+            self.changed(now, &owner, known);
         }
-        let owners: BTreeSet<&Owner> = nodes.iter().map(|node| &node.record.owner).collect();
-        owners.into_iter().for_each(|owner| self.changed(now, owner, known));
     }
 
     /// An owner's nodes are others than before: says so soon.
@@ -144,7 +168,8 @@ impl Herald {
             beat.or_insert(Beat { due: soon, sequence: now.0, said: Time(0), last: LAST_BEATS }).last = LAST_BEATS;
         }
         let own = self.beats.iter_mut().filter(|((of, _), _)| of == owner);
-        own.for_each(|(_, beat)| beat.due = beat.due.min(soon));
+        // Once a second at most (RFC 6762 §6).
+        own.for_each(|(_, beat)| beat.due = beat.due.min(soon.max(Time(beat.said.0 + 1_000))));
     }
 
     /// Somebody asks for an alive record.
@@ -175,10 +200,10 @@ impl Herald {
                 *unsaid = left.max(*unsaid);
             }
         }
-        let (due, later) = std::mem::take(&mut self.goodbyes).into_iter().partition(|(at, ..)| *at <= now);
-        self.goodbyes = later;
-        let due: Vec<(Time, Place, Vec<u8>)> = due;
-        due.into_iter().for_each(|(_, place, message)| out.multicast(place, message));
+        for goodbye in self.goodbyes.extract_if(.., |goodbye| goodbye.again <= now) {
+            // What was published again meanwhile lives.
+            goodbye.say(|node| known.get(&node.record.key).is_none(), ground, out);
+        }
         self.beat(now, known, ground, out, rng);
     }
 
@@ -221,7 +246,7 @@ impl Herald {
     /// When something is due next, but for what waits for the pace.
     pub fn next_due(&self) -> Option<Time> {
         let again = self.again.keys().next().copied();
-        let goodbyes = self.goodbyes.iter().map(|(at, ..)| *at);
+        let goodbyes = self.goodbyes.iter().map(|goodbye| goodbye.again);
         self.beats.values().map(|beat| beat.due).chain(goodbyes).chain(again).min()
     }
 

@@ -58,6 +58,11 @@ impl Lookup {
         Some(Exchange::Ask { heard: self.heard.iter().take(HEARD).copied().collect() })
     }
 
+    /// Whether its last question is out.
+    pub fn asks_no_more(&self) -> bool {
+        self.settled || self.ids.len() >= ASKS_MS.len()
+    }
+
     /// Whether the answers have settled by now, told once. `complete`: every registry heard has
     /// delivered all it has.
     pub fn settles(&mut self, now: Time, complete: bool) -> bool {

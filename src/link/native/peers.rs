@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 
 use super::exchange::{Sum, Tag};
 use super::outbox::Place;
+use crate::limits;
 use crate::record::{Question, Time};
 
 /// Registries remembered, at most.
 const PEERS: usize = 16_384;
 /// Questions and leases remembered of one registry, at most.
-const VERIFIED: usize = 64;
+const VERIFIED: usize = 2 * limits::INTERESTS;
 /// Registries that fell silent and are still asked whether they are back, at most.
 const LOST: usize = 256;
 /// How often such a one is asked, at first and later; when "later" begins and when it is given up.
@@ -47,9 +48,10 @@ struct Lost {
 impl Peer {
     /// Notes what was said when all was fetched, and what is held.
     pub fn verify(&mut self, what: (Question, u32), sums: (Sum, Sum)) {
-        if self.verified.len() < VERIFIED || self.verified.contains_key(&what) {
-            self.verified.insert(what, sums);
+        if self.verified.len() >= VERIFIED && !self.verified.contains_key(&what) {
+            self.verified.pop_first();
         }
+        self.verified.insert(what, sums);
     }
 }
 
@@ -111,6 +113,9 @@ impl Peers {
     /// Nobody wants this any more.
     pub fn forget(&mut self, question: &Question) {
         self.lost.retain(|_, lost| lost.question != *question);
+        for peer in self.peers.values_mut() {
+            peer.verified.retain(|(of, _), _| of != question);
+        }
     }
 
     /// A silent registry to be asked now.

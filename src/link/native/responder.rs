@@ -1,7 +1,7 @@
 //! Answers to the questions of any software (RFC 6762 §6): delayed and joined where others may
 //! answer too, each record at most once a second, known answers left out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -162,16 +162,20 @@ impl Responder {
         let (asker, truncated) = ((here.place, from), message.truncated);
         let mut asked = Asked::of(message, here.known);
         let mut due = Time(now.0 + rng.u64(TRUNCATED_MS));
-        if let Some(earlier) = self.deferred.remove(&asker) {
+        let earlier = self.deferred.remove(&asker);
+        let first = earlier.is_none();
+        if let Some(earlier) = earlier {
             asked.join(earlier.asked);
             due = earlier.due;
         }
         let held: usize = self.deferred.values().map(|deferred| deferred.asked.len()).sum();
-        if truncated {
-            // One too many is not answered: what it knows is not known.
-            if self.deferred.len() < DEFERRED && held + asked.len() <= DEFERRED_RECORDS {
-                self.deferred.insert(asker, Deferred { asked, due });
-            }
+        let room = self.deferred.len() < DEFERRED && held + asked.len() <= DEFERRED_RECORDS;
+        if truncated && room {
+            self.deferred.insert(asker, Deferred { asked, due });
+            return Replies::default();
+        }
+        if truncated && first {
+            // One asker too many: what it knows is not known.
             return Replies::default();
         }
         self.answer(now, here, &asked, rng)
@@ -210,13 +214,17 @@ impl Responder {
 
     /// Answers a one-shot question (RFC 6762 §6.7): with one message, if not too many are asked.
     pub fn one_shot(&mut self, now: Time, here: &Here<'_>, message: &Message) -> Option<Vec<u8>> {
-        let concerns_us = |question: &Question| is_ours(question) && is_answered(here, question);
-        if !message.questions.iter().any(concerns_us) || !self.legacy.take(now, 1) {
+        let questions: HashSet<&Question> = message.questions.iter().filter(|question| is_ours(question)).collect();
+        let enumerating = questions.iter().any(|question| enumerates(here, question));
+        if enumerating && !self.legacy.take(now, 1) {
             return None;
         }
         let mut found = Found::default();
-        message.questions.iter().for_each(|question| collect(here, question, &mut found));
+        questions.into_iter().for_each(|question| collect(here, question, &mut found));
         leave_out_known(here, &mut found, &message.answers);
+        if found.is_empty() || (!enumerating && !self.legacy.take(now, 1)) {
+            return None;
+        }
         self.one_message(here, &found, Some((message.id, &message.questions)))
     }
 
@@ -277,26 +285,14 @@ impl Responder {
 
     /// Somebody else has just said what we share with everybody of our kind (RFC 6762 §7.4).
     pub fn suppress(&mut self, now: Time, place: Place, answers: &[Record]) {
-        for record in answers.iter().filter(|record| record.ttl > 0) {
-            let other = match &record.data {
-                Data::Ptr(target) if record.name == ZONE.types && *target == ZONE.service_type => Some(Other::Type),
-                Data::Ptr(target) if record.name == ZONE.names => self
-                    .pending
-                    .get(&place)
-                    .and_then(|pending| {
-                        pending
-                            .others
-                            .iter()
-                            .find(|o| matches!(o, Other::Service(s) if ZONE.service_name(s) == *target))
-                    })
-                    .cloned(),
-                _ => None,
-            };
-            if let Some((pending, other)) = self.pending.get_mut(&place).zip(other) {
-                pending.others.remove(&other);
-                self.others_said.insert((other, place), now);
-            }
+        let Some(pending) = self.pending.get_mut(&place) else { return };
+        let said = || answers.iter().filter(|record| record.ttl > 0);
+        let mut others = leave_out_named(&mut pending.others, said());
+        let r#type = pointer(&ZONE.types, &ZONE.service_type);
+        if said().any(|record| record.name == r#type.name && record.data == r#type.data) {
+            others.extend(pending.others.take(&Other::Type));
         }
+        self.others_said.extend(others.into_iter().map(|other| ((other, place), now)));
     }
 
     /// The messages due by now, where to multicast each.
@@ -377,20 +373,17 @@ fn is_ours(question: &Question) -> bool {
     question.class == IN || question.class == rtype::ANY
 }
 
-/// Whether a question asks for many nodes.
+/// Whether all nodes or services have to be looked through for an answer.
 fn enumerates(here: &Here<'_>, question: &Question) -> bool {
-    let named = question.name == ZONE.service_type || here.known.of_subtype(&question.name).is_some();
-    named && matches!(question.rtype, rtype::PTR | rtype::ANY)
-}
-
-/// Whether there can be an answer to a question, found out without working it out.
-fn is_answered(here: &Here<'_>, question: &Question) -> bool {
     let name = &question.name;
-    enumerates(here, question)
-        || [&ZONE.types, &ZONE.names].contains(&name)
-        || here.known.named(name).is_some()
-        || here.known.host(name).is_some()
-        || name.parent().is_some_and(|parent| parent == ZONE.names)
+    match question.rtype {
+        rtype::PTR => *name == ZONE.service_type || *name == ZONE.names || here.known.of_subtype(name).is_some(),
+        rtype::TXT => name.parent().is_some_and(|parent| parent == ZONE.names),
+        rtype::ANY => {
+            [rtype::PTR, rtype::TXT].into_iter().any(|rtype| enumerates(here, &Question { rtype, ..question.clone() }))
+        }
+        _ => false,
+    }
 }
 
 /// Adds what answers one question.
@@ -464,13 +457,26 @@ fn leave_out_known(here: &Here<'_>, found: &mut Found, answers: &[Record]) {
         if record.name == ZONE.types && record.data == Data::Ptr(ZONE.service_type.clone()) {
             found.others.remove(&Other::Type);
         }
-        if record.name == ZONE.names {
-            found.others.retain(
-                |o| !matches!((o, &record.data), (Other::Service(s), Data::Ptr(t)) if ZONE.service_name(s) == *t),
-            );
-        }
     }
+    leave_out_named(&mut found.others, answers.iter());
     found.nodes.retain(|_, parts| *parts != 0);
+}
+
+/// Leaves out the names of services that are said already; gives those.
+fn leave_out_named<'a>(others: &mut BTreeSet<Other>, answers: impl Iterator<Item = &'a Record>) -> BTreeSet<Other> {
+    let target = |record: &'a Record| match &record.data {
+        Data::Ptr(target) if record.name == ZONE.names => Some(target),
+        _ => None,
+    };
+    let said: HashSet<&Name> = answers.filter_map(target).collect();
+    if said.is_empty() {
+        return BTreeSet::new();
+    }
+    let is_said =
+        |other: &Other| matches!(other, Other::Service(service) if said.contains(&ZONE.service_name(service)));
+    let (said, left) = std::mem::take(others).into_iter().partition(is_said);
+    *others = left;
+    said
 }
 
 /// One message with these answers, and what belongs to them as additional records (RFC 6763 §12).

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::alive::Alive;
 use super::asker::{Asker, GIVE_UP_MS};
+use super::errand::Errand;
 use super::exchange::{Sum, Tag, ALL};
 use super::herald::service_hash;
 use super::message::{Data, Record};
@@ -58,12 +59,13 @@ impl Asker {
             }
         }
         let (held, proven) = (at.is_some() || !live.is_empty(), known.is_some_and(|peer| peer.token != 0));
-        for (errand, addr, trigger) in wanted {
-            if !proven && !self.strangers.take(now, 1) {
-                self.refuse("too-many-strangers", out);
-                break;
+        let asked = |(errand, ..): &(Errand, _, _)| self.fetches.contains_key(errand);
+        if wanted.is_empty() || proven || wanted.iter().any(asked) || self.strangers.take(now, 1) {
+            for (errand, addr, trigger) in wanted {
+                self.fetch(now, errand, addr, trigger, GIVE_UP_MS);
             }
-            self.fetch(now, errand, addr, trigger, GIVE_UP_MS);
+        } else {
+            self.refuse("too-many-strangers", out);
         }
         if held {
             if let Some(peer) = self.peers.entry(tag) {
@@ -136,11 +138,8 @@ impl Asker {
 
     /// Whether the host of a registry's nodes says that it has an address.
     fn has_address(&self, tag: Tag, place: Place, claimed: SocketAddr) -> bool {
-        let owner = tag.owner();
-        let service = self.cache.services_of(&owner).next().cloned();
-        let keys = service.map(|service| self.cache.keys(&owner, &Question::Service(service), &ALL));
-        let Some(key) = keys.and_then(|keys| keys.into_iter().next()) else { return true };
-        self.cache.reach(&key).any(|(on, ip)| *on == place.interface && *ip == claimed.ip())
+        let Some(key) = self.cache.node_of(&tag.owner()) else { return true };
+        self.cache.reach(key).any(|(on, ip)| *on == place.interface && *ip == claimed.ip())
     }
 
     /// Whether a record about a node of our kind comes from where its registry is known to be; if not,
