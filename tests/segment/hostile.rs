@@ -1,6 +1,7 @@
 //! What a stranger on the link, or off it, says of nodes that are not its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use mdns_registry::event::Action;
 use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
@@ -30,6 +31,11 @@ fn record(name: Name, ttl: u32, data: Data) -> Record {
     Record { name, class: 1, flush, ttl, data }
 }
 
+/// Strings as TXT data.
+fn strings(texts: &[impl AsRef<str>]) -> Arc<[u8]> {
+    texts.iter().map(AsRef::as_ref).flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect()
+}
+
 /// TXT data of a node as its registry would say it, but with another address and revision.
 fn takeover(net: &Net, host: usize, key: &Key, revision: u64) -> Vec<Record> {
     let texts = [
@@ -43,12 +49,11 @@ fn takeover(net: &Net, host: usize, key: &Key, revision: u64) -> Vec<Record> {
         "port=666".into(),
         "a=10.6.6.6".into(),
     ];
-    let data: Vec<u8> = texts.iter().flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect();
     let target = Name::from_dotted("evil.local.").unwrap();
     vec![
         record(service_type(), 120, Data::Ptr(instance(key))),
         record(instance(key), 120, Data::Srv { port: 666, target: target.clone() }),
-        record(instance(key), 120, Data::Txt(data.into())),
+        record(instance(key), 120, Data::Txt(strings(&texts))),
         record(target, 120, Data::A(Ipv4Addr::new(10, 6, 6, 6))),
     ]
 }
@@ -270,8 +275,7 @@ fn invented_registries_make_us_send_a_few_messages_each_and_a_bounded_number_in_
         let label = format!("{}-120", invented_tag(i));
         let name = Name::from_labels([label.as_bytes(), b"_alive", b"_mdns-registry", b"_tcp", b"local"]).unwrap();
         let texts = ["seq=1", "n=5", "h=0000000000000001", "p=9"];
-        let data: Vec<u8> = texts.iter().flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect();
-        let forged = response(&[record(name, 120, Data::Txt(data.into()))]);
+        let forged = response(&[record(name, 120, Data::Txt(strings(&texts)))]);
         net.inject(SocketAddr::from((STRANGER, 5_353)), Some(two), forged);
     }
     net.run(5_000);
@@ -349,8 +353,7 @@ fn an_alive_record_that_somebody_else_says_neither_moves_a_registry_nor_silences
         for (n, port) in [(0, 1), (0, 40_000), (7, 1), (1, 1)] {
             let texts =
                 [format!("seq={}", u64::MAX), format!("n={n}"), "h=0000000000000000".into(), format!("p={port}")];
-            let data: Vec<u8> = texts.iter().flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect();
-            let forged = response(&[record(name.clone(), 120, Data::Txt(data.into()))]);
+            let forged = response(&[record(name.clone(), 120, Data::Txt(strings(&texts)))]);
             net.inject(SocketAddr::from((from, 5_353)), Some(two), forged);
             net.run(2_000);
         }
