@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{criterion_group, criterion_main, Criterion};
 use mdns_registry::record::Record;
 use mdns_registry::wire::dnssd;
-use mdns_registry::{Endpoint, Metadata, Node, Service, Value};
+use mdns_registry::{Endpoint, Metadata, Node, Service, Value, Wire};
 
 fn record(endpoints: usize) -> Record {
     let field = |name: &str, values| Value { name: name.into(), r#type: "string".into(), values };
@@ -29,7 +29,15 @@ fn record(endpoints: usize) -> Record {
     let node = Node { id: "greeter-7f3c9a1e".into(), address: String::new(), port: 8080, metadata };
     let owner = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
     let key = dnssd::instance_label(owner, &service.name, &node.id).into();
-    Record { key, owner: owner.into(), revision: 1, lease: 120, service: Arc::new(service), node: (&node).into() }
+    Record {
+        key,
+        owner: owner.into(),
+        revision: 1,
+        lease: 120,
+        wire: Wire::DnsSd,
+        service: Arc::new(service),
+        node: (&node).into(),
+    }
 }
 
 fn wire(c: &mut Criterion) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::model::{Compact, Node, Selection, Service};
+use crate::options::Wire;
 use crate::record::{Key, Owner, Record, Time};
 use crate::wire::dnssd;
 
@@ -61,6 +62,7 @@ impl Leases {
                 owner: self.owner.clone(),
                 revision: self.revision + 1 + i as u64,
                 lease,
+                wire: Wire::DnsSd,
                 service: heading.clone(),
                 node: compact(node),
             };

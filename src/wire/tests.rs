@@ -12,6 +12,7 @@ fn record(service: Service, node: Node) -> Record {
         owner: owner.into(),
         revision: 7,
         lease: 120,
+        wire: Wire::DnsSd,
         service: Arc::new(service),
         node: (&node).into(),
     }
@@ -231,7 +232,15 @@ fn arbitrary() -> impl Strategy<Value = Record> {
     });
     (service, node, "[a-z2-7]{26}", any::<u64>(), 3u32..=86_400).prop_map(|(service, node, owner, revision, lease)| {
         let key = instance_label(&owner, &service.name, &node.id).into();
-        Record { key, owner: owner.into(), revision, lease, service: Arc::new(service), node: (&node).into() }
+        Record {
+            key,
+            owner: owner.into(),
+            revision,
+            lease,
+            wire: Wire::DnsSd,
+            service: Arc::new(service),
+            node: (&node).into(),
+        }
     })
 }
 

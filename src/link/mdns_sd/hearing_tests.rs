@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::{Node, Service};
+use crate::options::Wire;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -11,7 +12,15 @@ struct Ear {
 
 fn instance(key: &str, revision: u64, interface: &str) -> (Record, Vec<Reach>) {
     let (service, node) = (Arc::new(Service::default()), Node::default());
-    let record = Record { key: key.into(), owner: "o".into(), revision, lease: 10, service, node: (&node).into() };
+    let record = Record {
+        key: key.into(),
+        owner: "o".into(),
+        revision,
+        lease: 10,
+        wire: Wire::DnsSd,
+        service,
+        node: (&node).into(),
+    };
     (record, vec![Reach { ip: [10, 0, 0, 1].into(), interface: interface.into() }])
 }
 

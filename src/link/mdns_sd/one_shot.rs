@@ -232,6 +232,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Node, Service};
+    use crate::options::Wire;
 
     const ID: u16 = 77;
 
@@ -244,6 +245,7 @@ mod tests {
             owner: owner.into(),
             revision: 1,
             lease: 30,
+            wire: Wire::DnsSd,
             service: Arc::new(service),
             node: (&node).into(),
         }

@@ -170,10 +170,19 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::model::{Node, Service};
+    use crate::options::Wire;
 
     fn publish(revision: u64) -> Action {
         let (service, node) = (Arc::new(Service::default()), Node::default());
-        let record = Record { key: "k".into(), owner: "o".into(), revision, lease: 3, service, node: (&node).into() };
+        let record = Record {
+            key: "k".into(),
+            owner: "o".into(),
+            revision,
+            lease: 3,
+            wire: Wire::DnsSd,
+            service,
+            node: (&node).into(),
+        };
         Action::Publish("o".into(), Arc::new(record))
     }
 

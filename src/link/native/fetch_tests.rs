@@ -9,6 +9,7 @@ use crate::link::native::publication::Publications;
 use crate::link::native::serve::{Asked, Served, Server};
 use crate::link::native::zone::ZONE;
 use crate::model::{Node, Service};
+use crate::options::Wire;
 use crate::record::Question;
 use crate::record::Record;
 use crate::wire::dnssd::instance_label;
@@ -19,7 +20,15 @@ fn record(i: usize, revision: u64) -> Arc<Record> {
     let (service, id) = (Service { name: "greeter".into(), ..Service::default() }, format!("n-{i}"));
     let key = instance_label(OWNER, "greeter", &id).into();
     let node = Node { id, port: 80, ..Node::default() };
-    Arc::new(Record { key, owner: OWNER.into(), revision, lease: 30, service: Arc::new(service), node: (&node).into() })
+    Arc::new(Record {
+        key,
+        owner: OWNER.into(),
+        revision,
+        lease: 30,
+        wire: Wire::DnsSd,
+        service: Arc::new(service),
+        node: (&node).into(),
+    })
 }
 
 /// A registry and what somebody holds of it, with a network between them that loses messages.
