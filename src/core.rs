@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::interfaces;
 use crate::limits;
-use crate::link::{Command, Message, Scope};
+use crate::link::{Command, Message, Scope, Station};
 use crate::model::Service;
 use crate::options::{Options, WatchOptions, Wire};
 use crate::pending::Pending;
@@ -79,7 +79,8 @@ impl Core {
             return Err(Error::Busy { what });
         }
         let moves = (changed.link, changed.port) != (options.link, options.port);
-        if changed.addrs == options.addrs && !moves {
+        let rewires = changed.wires() != options.wires();
+        if changed.addrs == options.addrs && !moves && !rewires {
             *options = changed;
             return Ok(());
         }
@@ -88,8 +89,11 @@ impl Core {
             let moved = Open::new(self, &changed, scope)?;
             let left = std::mem::replace(open, moved);
             left.endpoint.leave(&self.owner);
+        } else if rewires {
+            open.endpoint.submit(&self.owner, Message::Leave);
+            open.engine = begin(&self.owner, &open.endpoint, &changed, scope);
         } else {
-            open.endpoint.submit(&self.owner, Message::Join(scope.clone()));
+            open.endpoint.submit(&self.owner, Message::Join(Station { scope: scope.clone(), wires: changed.wires() }));
             open.engine.set_scope(scope, &open.endpoint.interfaces());
             open.flush(&self.owner, None);
         }
@@ -231,7 +235,7 @@ impl Core {
             "expired": counts.expired,
             "dropped": counts.dropped,
             "interfaces": interfaces,
-            "wires": wires(&state.options),
+            "wires": wires(&state.options, &open.engine.left_out()),
             "link": { "kind": state.options.link.as_str(), "counters": link },
         })
         .to_string())
@@ -283,9 +287,7 @@ impl Core {
 impl Open {
     fn new(core: &Arc<Core>, options: &Options, scope: Scope) -> Result<Open> {
         let endpoint = Endpoint::join(options.link, options.port, core)?;
-        endpoint.submit(&core.owner, Message::Join(scope.clone()));
-        let mut engine = Engine::new(core.owner.clone(), scope, endpoint.patience());
-        engine.handle_sighting(clock::now(), &Sighting::Interfaces(endpoint.interfaces()));
+        let engine = begin(&core.owner, &endpoint, options, scope);
         Ok(Open { engine, endpoint, waiting: BTreeMap::new(), signals: BTreeMap::new(), scheduled: None })
     }
 
@@ -319,10 +321,26 @@ impl Open {
     }
 }
 
+/// A registry that knows nothing yet joins the link.
+fn begin(owner: &Owner, endpoint: &Endpoint, options: &Options, scope: Scope) -> Engine {
+    let station = Station { scope, wires: options.wires() };
+    endpoint.submit(owner, Message::Join(station.clone()));
+    let mut engine = Engine::new(owner.clone(), station, endpoint.patience());
+    engine.handle_sighting(clock::now(), &Sighting::Interfaces(endpoint.interfaces()));
+    engine
+}
+
 /// Which wires carry the nodes, and why others do not.
-fn wires(options: &Options) -> serde_json::Value {
-    let left_out = if options.wire.is_some() { "left out: not asked for" } else { "left out: not built yet" };
-    serde_json::json!({ Wire::DnsSd.as_str(): "in use", Wire::GoMicro.as_str(): left_out })
+fn wires(options: &Options, left_out: &BTreeMap<String, usize>) -> serde_json::Value {
+    let wires = options.wires();
+    let says = |wire: Wire| match wires.has(wire) {
+        true => "in use".to_owned(),
+        false if wires.named => "left out: not asked for".to_owned(),
+        false => format!("left out: the link {:?} cannot carry it", options.link.as_str()),
+    };
+    let nodes = left_out.iter().map(|(why, count)| format!("; {count} nodes left out: {why}"));
+    let go_micro = std::iter::once(says(Wire::GoMicro)).chain(nodes).collect::<String>();
+    serde_json::json!({ Wire::DnsSd.as_str(): says(Wire::DnsSd), Wire::GoMicro.as_str(): go_micro })
 }
 
 /// The watch or its registry is over.

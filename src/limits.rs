@@ -39,5 +39,9 @@ pub const INFLATED_BYTES: usize = 256 << 10;
 pub const TXT_VALUES: usize = 8_192;
 /// One DNS label, bytes (RFC 1035 §2.3.4).
 pub const LABEL_BYTES: usize = 63;
+/// So often are go-micro's nodes asked whether they are there, milliseconds: they say nothing by themselves.
+pub const GO_MICRO_ASK_MS: u64 = 30_000;
+/// How long one lives on that does not answer, milliseconds: three such questions.
+pub const GO_MICRO_LEASE_MS: u64 = 90_000;
 /// How long `close` waits for the goodbyes to reach the network, milliseconds.
 pub const CLOSE_MS: u64 = 250;

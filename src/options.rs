@@ -67,7 +67,7 @@ choice! {
     Wire {
         /// DNS-SD, RFC 6763.
         DnsSd = "dns-sd",
-        /// go-micro's own; not built yet.
+        /// go-micro's own, on the native link.
         GoMicro = "go-micro",
     }
 }
@@ -87,6 +87,30 @@ choice! {
         MdnsSd = "mdns-sd",
         /// Our own mDNS.
         Native = "native",
+    }
+}
+
+/// The wires that a registry speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Wires {
+    /// DNS-SD.
+    pub dns_sd: bool,
+    /// go-micro's, with its domain.
+    pub go_micro: Option<Domain>,
+    /// They were named: each must carry every node.
+    pub named: bool,
+}
+
+impl Wires {
+    /// DNS-SD alone.
+    pub const DNS_SD: Wires = Wires { dns_sd: true, go_micro: None, named: true };
+
+    /// Whether the wire is among them.
+    pub fn has(&self, wire: Wire) -> bool {
+        match wire {
+            Wire::DnsSd => self.dns_sd,
+            Wire::GoMicro => self.go_micro.is_some(),
+        }
     }
 }
 
@@ -172,10 +196,23 @@ impl Options {
         }
         match &self.wire {
             Some(wires) if wires.is_empty() => Err(option("wire", "must name at least one wire".into())),
-            Some(wires) if wires.contains(&Wire::GoMicro) => {
-                Err(unsupported("wire \"go-micro\"", "it is not built yet; use \"dns-sd\""))
+            Some(wires) if wires.contains(&Wire::GoMicro) && self.link == LinkKind::MdnsSd => {
+                Err(unsupported("wire \"go-micro\"", "the link \"mdns-sd\" cannot carry it; \"native\" can"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The wires in force: those named, or each that the link can carry.
+    pub fn wires(&self) -> Wires {
+        let has = |wire: Wire| match &self.wire {
+            Some(named) => named.contains(&wire),
+            None => wire == Wire::DnsSd || self.link == LinkKind::Native,
+        };
+        Wires {
+            dns_sd: has(Wire::DnsSd),
+            go_micro: has(Wire::GoMicro).then_some(self.domain),
+            named: self.wire.is_some(),
         }
     }
 
@@ -353,8 +390,7 @@ mod tests {
             r#"{"secure":true}"#,
             r#"{"tls":{"ca":"x"}}"#,
             r#"{"allow_unsigned":["a"]}"#,
-            r#"{"wire":["go-micro"]}"#,
-            r#"{"wire":["dns-sd","go-micro"]}"#,
+            r#"{"wire":["go-micro"],"link":"mdns-sd"}"#,
             r#"{"addrs":["etcd://h:2379"]}"#,
             r#"{"password":"p"}"#,
         ] {
@@ -362,6 +398,16 @@ mod tests {
             assert_eq!(error.status(), crate::Status::UNSUPPORTED, "{text}: {error}");
         }
         assert!(Options::from_json(r#"{"secure":false,"tls":null,"allow_unsigned":[]}"#).is_ok());
+    }
+
+    #[test]
+    fn without_a_choice_each_wire_is_spoken_that_the_link_can_carry() {
+        let wires = |text: &str| Options::from_json(text).unwrap().wires();
+        let both = Wires { dns_sd: true, go_micro: Some(Domain::Micro), named: false };
+        assert_eq!(wires("{}"), both);
+        assert_eq!(wires(r#"{"link":"mdns-sd"}"#), Wires { named: false, ..Wires::DNS_SD });
+        let alone = Wires { dns_sd: false, go_micro: Some(Domain::Local), named: true };
+        assert_eq!(wires(r#"{"wire":["go-micro"],"domain":"local"}"#), alone);
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn a_check_is_answered_while_the_node_lives_and_not_after() {
     assert!(at >= before && at <= clock::now());
 
     // A host that is cut off: it says no goodbye, and answers no more.
-    one.link.submit(&one.owner, Message::Join(Scope::Named(vec!["nowhere".into()])));
+    one.link.submit(&one.owner, Message::Join(Scope::Named(vec!["nowhere".into()]).into()));
     one.ask();
     two.command(vec![Command::Check(dying.key.clone()), Command::Check(living.key.clone())]);
     two.wait(|sighting| match sighting {
@@ -100,7 +100,7 @@ fn a_check_is_answered_while_the_node_lives_and_not_after() {
         _ => None,
     });
     // It comes back, and is found again without being published again.
-    one.link.submit(&one.owner, Message::Join(Scope::Default));
+    one.link.submit(&one.owner, Message::Join(Scope::Default.into()));
     two.command(vec![Command::Check(dying.key.clone())]);
     two.wait_seen(&dying.key, 1);
     one.shutdown();
@@ -197,7 +197,7 @@ fn a_second_registry_of_a_process_is_told_what_the_link_knows() {
     one.publish(&said);
     two.ask();
     two.wait_seen(&said.key, 1);
-    two.link.submit(&"late".into(), Message::Join(Scope::Default));
+    two.link.submit(&"late".into(), Message::Join(Scope::Default.into()));
     let commands = vec![Command::Ask(Question::Everything)];
     two.link.submit(&"late".into(), Message::Commands { commands, done: None });
     two.wait_seen(&said.key, 1);

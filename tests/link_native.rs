@@ -121,7 +121,7 @@ fn after_shutdown_nothing_is_taken_and_whoever_waits_is_told() {
     let _ = peer.within(second);
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     let (done, told) = tokio::sync::oneshot::channel();
-    peer.link.submit(&peer.owner, Message::Join(Scope::Default));
+    peer.link.submit(&peer.owner, Message::Join(Scope::Default.into()));
     peer.link.submit(&peer.owner, Message::Commands { commands: Vec::new(), done: Some(done) });
     let _ = peer.within(told);
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::model::{Compact, Node, Selection, Service};
-use crate::options::Wire;
+use crate::options::{Wire, Wires};
 use crate::record::{Key, Owner, Record, Time};
-use crate::wire::dnssd;
+use crate::wire::{dnssd, gomicro};
 
 #[derive(Debug)]
 struct Lease {
@@ -29,6 +29,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Leases {
     owner: Owner,
+    wires: Wires,
     held: BTreeMap<Key, Lease>,
     ending: BTreeSet<(Time, Key)>,
     revision: u64,
@@ -36,8 +37,8 @@ pub struct Leases {
 
 impl Leases {
     /// No leases yet.
-    pub fn new(owner: Owner) -> Leases {
-        Leases { owner, held: BTreeMap::new(), ending: BTreeSet::new(), revision: 0 }
+    pub fn new(owner: Owner, wires: Wires) -> Leases {
+        Leases { owner, wires, held: BTreeMap::new(), ending: BTreeSet::new(), revision: 0 }
     }
 
     /// How many nodes are registered.
@@ -62,7 +63,7 @@ impl Leases {
                 owner: self.owner.clone(),
                 revision: self.revision + 1 + i as u64,
                 lease,
-                wire: Wire::DnsSd,
+                wire: if self.wires.dns_sd { Wire::DnsSd } else { Wire::GoMicro },
                 service: heading.clone(),
                 node: compact(node),
             };
@@ -71,10 +72,32 @@ impl Leases {
                 prepared.push(Prepared { key, record: None });
                 continue;
             }
-            dnssd::encode(&record).map_err(|error| at_node(error, i))?;
+            self.check(&record).map_err(|(wire, error)| at_node(error, wire, i))?;
             prepared.push(Prepared { key, record: Some(Arc::new(record)) });
         }
         Ok(prepared)
+    }
+
+    /// Checks that every wire that must carry the record can.
+    fn check(&self, record: &Record) -> std::result::Result<(), (Wire, Error)> {
+        if self.wires.dns_sd {
+            dnssd::encode(record).map_err(|error| (Wire::DnsSd, error))?;
+        }
+        match self.wires.go_micro.filter(|_| self.wires.named) {
+            Some(domain) => gomicro::check(record, domain).map_err(|error| (Wire::GoMicro, error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Why go-micro's wire does not carry nodes, and how many.
+    pub fn left_out(&self) -> BTreeMap<String, usize> {
+        let mut reasons = BTreeMap::new();
+        let Some(domain) = self.wires.go_micro else { return reasons };
+        for lease in self.held.values() {
+            let why = gomicro::unfit(&lease.record, domain).map(str::to_owned);
+            why.into_iter().for_each(|why| *reasons.entry(why).or_default() += 1);
+        }
+        reasons
     }
 
     /// Takes the prepared records in force; gives those that must be published.
@@ -139,11 +162,11 @@ fn compact(node: &Node) -> Compact {
     }
 }
 
-fn at_node(error: Error, i: usize) -> Error {
+fn at_node(error: Error, wire: Wire, i: usize) -> Error {
+    let at = |field: String| format!("nodes[{i}] on the {} wire ({field})", wire.as_str());
     match error {
-        Error::TooLarge { field, limit, size, unit } => {
-            Error::TooLarge { field: format!("nodes[{i}] on the dns-sd wire ({field})"), limit, size, unit }
-        }
+        Error::TooLarge { field, limit, size, unit } => Error::TooLarge { field: at(field), limit, size, unit },
+        Error::Unsupported { what, why } => Error::Unsupported { what: at(what), why },
         other => other,
     }
 }

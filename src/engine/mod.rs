@@ -16,11 +16,12 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reason};
 use crate::limits;
-use crate::link::{Command, Patience, Scope};
+use crate::link::{Command, Patience, Scope, Station};
 use crate::model::{Selection, Service};
-use crate::options::{RegisterOptions, WatchOptions};
+use crate::options::{RegisterOptions, WatchOptions, Wire, Wires};
 use crate::record::{Interface, Key, Owner, Question, Reach, Record, Sighting, Time};
 use crate::wire::address::{choose_address, is_this_host};
+use crate::wire::gomicro;
 
 pub use lookup::LookupId;
 pub use view::{fold, Listed};
@@ -81,6 +82,7 @@ pub struct Counts {
 pub struct Engine {
     owner: Owner,
     scope: Scope,
+    wires: Wires,
     interfaces: Vec<Interface>,
     view: View,
     leases: Leases,
@@ -92,12 +94,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A registry that publishes as `owner` on the interfaces of `scope`.
-    pub fn new(owner: Owner, scope: Scope, patience: Patience) -> Engine {
+    /// A registry that publishes as `owner` where and how its station says.
+    pub fn new(owner: Owner, station: impl Into<Station>, patience: Patience) -> Engine {
+        let Station { scope, wires } = station.into();
         Engine {
-            leases: Leases::new(owner.clone()),
+            leases: Leases::new(owner.clone(), wires),
             owner,
             scope,
+            wires,
             interfaces: Vec::new(),
             view: View::new(patience),
             lookups: Lookups::default(),
@@ -252,7 +256,7 @@ impl Engine {
     }
 
     fn seen(&mut self, now: Time, record: &Arc<Record>, reach: &Arc<[Reach]>) {
-        if record.owner == self.owner {
+        if record.owner == self.owner || !self.hears(record) {
             return;
         }
         let on_own = |reach: &&Reach| self.interfaces.iter().any(|i| i.name == reach.interface);
@@ -276,6 +280,13 @@ impl Engine {
         }
         let delta = self.view.put_heard(now, record.clone(), own_reach, address);
         delta.into_iter().for_each(|delta| self.tell(delta));
+    }
+
+    fn hears(&self, record: &Record) -> bool {
+        match record.wire {
+            Wire::DnsSd => self.wires.dns_sd,
+            Wire::GoMicro => self.wires.go_micro.is_some_and(|domain| gomicro::is_of(record, domain)),
+        }
     }
 
     fn remove_heard(&mut self, key: &Key, reason: Reason) {
@@ -368,6 +379,11 @@ impl Engine {
             resyncs: self.counts.resyncs + open,
             ..self.counts.clone()
         }
+    }
+
+    /// Why go-micro's wire, unless it was named, does not carry nodes registered here, and how many.
+    pub fn left_out(&self) -> BTreeMap<String, usize> {
+        self.leases.left_out()
     }
 
     /// The interfaces this registry speaks on.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::event::Reason;
 use crate::link::Patience;
 use crate::model::{to_json, Node, Service};
+use crate::options::Wire;
 use crate::record::{Key, Reach, Record, Time};
 
 /// Shares of its lease after which a silent node is asked, percent (RFC 6762 §5.2).
@@ -184,8 +185,12 @@ impl View {
     /// Lists a node heard now, or takes it as a sign of life. `None` if it is older than what is known.
     pub fn put_heard(&mut self, now: Time, record: Arc<Record>, reach: Arc<[Reach]>, address: String) -> Option<Delta> {
         if let Some(known) = self.entries.get(&record.key) {
-            let older = record.owner == known.record().owner && record.revision < known.record().revision;
-            if older || known.life == Life::Own {
+            let said = known.record();
+            let same = (&record.owner, record.wire) == (&said.owner, said.wire);
+            let older = same && record.revision < said.revision;
+            // DNS-SD wins.
+            let worse = record.wire == Wire::GoMicro && said.wire == Wire::DnsSd;
+            if older || worse || known.life == Life::Own {
                 return None;
             }
         }

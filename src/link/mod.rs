@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Result;
+use crate::options::Wires;
 use crate::record::{Interface, Key, Owner, Question, Record, Sighting};
 
 /// What an engine asks of its link.
@@ -54,11 +55,27 @@ impl Scope {
     }
 }
 
+/// Where a registry speaks, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Station {
+    /// The interfaces.
+    pub scope: Scope,
+    /// The wires.
+    pub wires: Wires,
+}
+
+impl From<Scope> for Station {
+    /// DNS-SD alone.
+    fn from(scope: Scope) -> Station {
+        Station { scope, wires: Wires::DNS_SD }
+    }
+}
+
 /// What a registry tells its link: membership, or commands in order.
 #[derive(Debug)]
 pub enum Message {
-    /// The registry speaks on these interfaces from now on; also changes an earlier scope.
-    Join(Scope),
+    /// The registry speaks there from now on; also changes where it spoke.
+    Join(Station),
     /// The registry is closed. Its records were withdrawn before.
     Leave,
     /// Commands of its engine; `done` is told when they have been handed to the network.

@@ -158,7 +158,9 @@ pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Resul
     if txt::size(strings) > limits::TXT_BYTES {
         return Err(Refused("txt-size"));
     }
-    if label.is_empty() || label.len() > limits::LABEL_BYTES || label.chars().any(char::is_control) {
+    // A key that ends in a dot is a name on go-micro's wire.
+    let dotted = label.is_empty() || label.ends_with('.');
+    if dotted || label.len() > limits::LABEL_BYTES || label.chars().any(char::is_control) {
         return Err(Refused("label"));
     }
     let text = |key: &str| match txt::find(strings, key) {
@@ -210,7 +212,7 @@ pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Resul
     })
 }
 
-fn within_name(name: &str) -> Result<(), Refused> {
+pub(super) fn within_name(name: &str) -> Result<(), Refused> {
     match name.len() <= limits::NAME_BYTES {
         true => Ok(()),
         false => Err(Refused("name")),
@@ -249,14 +251,14 @@ impl Rest<'_> {
     }
 }
 
-struct NodeMetadata<'a>(Option<&'a Compact>);
+pub(super) struct NodeMetadata<'a>(pub Option<&'a Compact>);
 
 impl NodeMetadata<'_> {
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.into_iter().flat_map(Compact::metadata)
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.pairs().next().is_none()
     }
 }
@@ -336,16 +338,9 @@ impl Heard {
         if payload.is_empty() {
             return Ok(Heard::default());
         }
-        let text = std::str::from_utf8(payload).map_err(|_| Refused("utf-8"))?;
-        let heard = model::parse_open(text).and_then(|reader| Heard::fields(&reader)).map_err(|error| match error {
-            Error::Json { .. } => Refused("json"),
-            Error::TooLarge { .. } => Refused("json-bound"),
-            _ => Refused("json-field"),
-        })?;
-        match values(&heard.endpoints) <= limits::TXT_VALUES {
-            true => Ok(heard),
-            false => Err(Refused("json-bound")),
-        }
+        let heard = read_json(payload, Heard::fields)?;
+        within_values(&heard.endpoints)?;
+        Ok(heard)
     }
 
     fn fields(reader: &Reader<'_>) -> error::Result<Heard> {
@@ -361,6 +356,23 @@ impl Heard {
             node_metadata: metadata("n")?,
             endpoints: fields.list("e", limits::ENDPOINTS, |e| e.endpoint())?,
         })
+    }
+}
+
+/// Reads JSON from the network.
+pub(super) fn read_json<T>(json: &[u8], read: impl Fn(&Reader<'_>) -> error::Result<T>) -> Result<T, Refused> {
+    let text = std::str::from_utf8(json).map_err(|_| Refused("utf-8"))?;
+    model::parse_open(text).and_then(|reader| read(&reader)).map_err(|error| match error {
+        Error::Json { .. } => Refused("json"),
+        Error::TooLarge { .. } => Refused("json-bound"),
+        _ => Refused("json-field"),
+    })
+}
+
+pub(super) fn within_values(endpoints: &[Endpoint]) -> Result<(), Refused> {
+    match values(endpoints) <= limits::TXT_VALUES {
+        true => Ok(()),
+        false => Err(Refused("json-bound")),
     }
 }
 

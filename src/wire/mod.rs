@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod dnssd;
+pub mod gomicro;
 pub(crate) mod txt;
 
 pub use address::choose_address;

@@ -73,15 +73,19 @@ fn join(strings: &[impl AsRef<[u8]>], letter: char) -> Option<Vec<u8>> {
 }
 
 fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
-    if payload.len() < WORTH_DEFLATING {
-        return None;
-    }
-    let mut encoder = ZlibEncoder::new(Vec::with_capacity(payload.len() / 2), Compression::default());
-    encoder.write_all(payload).ok()?;
-    encoder.finish().ok()
+    (payload.len() >= WORTH_DEFLATING).then(|| zlib(payload))
 }
 
-fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refused> {
+/// Bytes as RFC 1950 has them.
+pub(super) fn zlib(payload: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::with_capacity(payload.len() / 2), Compression::default());
+    // Into a vector nothing fails.
+    let written = encoder.write_all(payload).and_then(|()| encoder.finish());
+    written.unwrap_or_default()
+}
+
+/// The bytes that were deflated, if they are not too many.
+pub(super) fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refused> {
     let mut inflated = Vec::new();
     let limit = limits::INFLATED_BYTES as u64;
     let read = ZlibDecoder::new(deflated).take(limit + 1).read_to_end(&mut inflated);

@@ -33,7 +33,7 @@ impl Peer {
         let (link, sightings) = open(port).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let peer = Peer { owner: name.into(), link, sightings, runtime };
-        peer.link.submit(&peer.owner, Message::Join(Scope::Default));
+        peer.link.submit(&peer.owner, Message::Join(Scope::Default.into()));
         peer
     }
 

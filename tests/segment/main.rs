@@ -1,5 +1,6 @@
 //! Whole native endpoints on a simulated link, in virtual time.
 
+mod gomicro;
 mod hostile;
 mod net;
 

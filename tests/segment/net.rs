@@ -9,7 +9,8 @@ use std::time::Duration;
 use mdns_registry::engine::{Engine, Lookup, LookupId, Output as Told, WatchId};
 use mdns_registry::event::{Action, Event};
 use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via};
-use mdns_registry::link::{Message, Patience, Scope};
+use mdns_registry::link::{Message, Patience, Scope, Station};
+use mdns_registry::options::Wires;
 use mdns_registry::record::{Interface, Owner, Question, Sighting, Time};
 use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
 
@@ -71,6 +72,8 @@ pub struct Net {
     pub hosts: Vec<Host>,
     pub weather: Weather,
     pub sent: BTreeMap<&'static str, u64>,
+    /// What each host sent last, by kind.
+    last: HashMap<(usize, &'static str), Arc<Vec<u8>>>,
     by_ip: HashMap<Ipv4Addr, usize>,
     /// By the time of arrival, then as they were sent.
     flying: BTreeMap<(u64, u64), Flying>,
@@ -86,6 +89,7 @@ impl Net {
             hosts: Vec::new(),
             weather,
             sent: BTreeMap::new(),
+            last: HashMap::new(),
             by_ip: HashMap::new(),
             flying: BTreeMap::new(),
             dues: BinaryHeap::new(),
@@ -94,22 +98,34 @@ impl Net {
         }
     }
 
-    /// Adds a host whose registry is open.
+    /// Adds a host whose registry is open and speaks DNS-SD.
     pub fn host(&mut self) -> usize {
+        self.host_with(Wires::DNS_SD)
+    }
+
+    /// Adds a host whose registry is open and speaks these wires.
+    pub fn host_with(&mut self, wires: Wires) -> usize {
+        let station = Station { scope: Scope::Default, wires };
         let i = self.hosts.len();
         let ip = Ipv4Addr::from_bits(0x0a00_0001 + u32::try_from(i).unwrap());
         let owner = owner(self.rng.u128(..));
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
-        let endpoint = Endpoint::new(Config { port: MDNS, direct_port_v4: DIRECT, direct_port_v6: 0, seed });
-        let engine = Engine::new(owner.clone(), Scope::Default, PATIENCE);
+        let endpoint = Endpoint::new(Config {
+            port: MDNS,
+            direct_port_v4: DIRECT,
+            direct_port_v6: 0,
+            host_name: "vm".into(),
+            seed,
+        });
+        let engine = Engine::new(owner.clone(), station.clone(), PATIENCE);
         let (settled, dropped) = (Vec::new(), BTreeMap::new());
         self.hosts.push(Host { owner, engine, endpoint, ip, up: true, group: 0, settled, dropped, due: None });
         self.by_ip.insert(ip, i);
         let host = &mut self.hosts[i];
         host.endpoint.set_interfaces(self.now, vec![attached(ip)]);
         let joined = host.owner.clone();
-        host.endpoint.submit(self.now, &joined, Message::Join(Scope::Default));
+        host.endpoint.submit(self.now, &joined, Message::Join(station));
         self.drain(i);
         i
     }
@@ -177,6 +193,11 @@ impl Net {
         self.hosts[host].endpoint.submit(now, &owner, Message::Leave);
         self.hosts[host].endpoint.shutdown(now);
         self.drain(host);
+    }
+
+    /// What a host sent last of a kind, as in `sent`.
+    pub fn last(&self, host: usize, kind: &'static str) -> &[u8] {
+        &self.last[&(host, kind)]
     }
 
     /// Sends a datagram that no endpoint made.
@@ -293,6 +314,7 @@ impl Net {
         let port = if via == Via::Group { MDNS } else { DIRECT };
         let source = SocketAddr::from((self.hosts[from].ip, port));
         let bytes = Arc::new(bytes);
+        self.last.insert((from, kind), bytes.clone());
         match to {
             To::Group { .. } => {
                 let group = self.hosts[from].group;

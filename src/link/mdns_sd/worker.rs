@@ -13,7 +13,7 @@ use super::one_shot::{self, OneShot};
 use super::outbox::{Action, Done, Outbox};
 use super::{count, subnets, Counters, Daemon, Submitted};
 use crate::interfaces;
-use crate::link::{Command, Message, Scope};
+use crate::link::{Command, Message, Scope, Station};
 use crate::record::{Interface, Key, Owner, Record, Sighting};
 
 /// Events taken in before the next look at everything else.
@@ -258,7 +258,7 @@ impl Worker {
 
     fn accept(&mut self, now: Instant, from: &Owner, message: Message) {
         match message {
-            Message::Join(scope) => {
+            Message::Join(Station { scope, .. }) => {
                 let fresh = match self.members.get(from) {
                     Some(member) if !member.fresh => {
                         self.hearing.retell(now);

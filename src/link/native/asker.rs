@@ -20,6 +20,7 @@ use super::querier::{dns, Querier};
 use super::serve::MESSAGE;
 use super::zone::ZONE;
 use crate::event::Reason;
+use crate::options::Wires;
 use crate::record::{Key, Owner, Question, Reach, Sighting, Time};
 
 /// A goodbye is believed when its node has not been heard of for so long, milliseconds (RFC 6762
@@ -107,12 +108,20 @@ impl Asker {
         self.rng.u16(..)
     }
 
-    /// A member asks. `own`: this process publishes an answer itself.
-    pub fn ask(&mut self, now: Time, member: &Owner, asked: &Question, own: bool, net: &Net, out: &mut Outbox) {
+    /// A member asks, on these wires. `own`: this process publishes an answer itself.
+    pub fn ask(
+        &mut self,
+        now: Time,
+        (member, wires): (&Owner, Wires),
+        asked: &Question,
+        own: bool,
+        net: &Net,
+        out: &mut Outbox,
+    ) {
         let question = &about(asked);
         let everything = self.interests.get(&Question::Everything).is_some_and(|interest| interest.settled);
         let interest = self.interests.entry(question.clone()).or_default();
-        interest.members.insert((member.clone(), asked.clone()));
+        interest.members.insert((member.clone(), asked.clone()), wires);
         if interest.settled || everything {
             interest.settled = true;
             self.tell_held(question, net, out);
@@ -123,7 +132,7 @@ impl Asker {
         if let Question::Service(service) = question {
             self.by_hash.insert(service_hash(service), question.clone());
         }
-        for place in &net.places {
+        for place in net.places.iter().filter(|_| wires.dns_sd) {
             self.querier.browse(now, question, *place, &mut self.rng);
         }
     }
@@ -140,7 +149,7 @@ impl Asker {
 
     /// A member is gone.
     pub fn leave(&mut self, member: &Owner) {
-        let members = self.interests.values().flat_map(|interest| &interest.members);
+        let members = self.interests.values().flat_map(|interest| interest.members.keys());
         let asked: Vec<Question> = members.filter(|(of, _)| of == member).map(|(_, asked)| asked.clone()).collect();
         asked.iter().for_each(|asked| self.forget(member, asked));
     }
@@ -168,7 +177,7 @@ impl Asker {
         self.fetches.retain(|(_, place, _), _| there.contains(place));
         self.cache.forget_interfaces(&net.names.keys().copied().collect());
         let fresh: Vec<Place> = net.places.iter().filter(|place| fresh.contains(&place.interface)).copied().collect();
-        for question in self.interests.keys() {
+        for (question, _) in self.interests.iter().filter(|(_, interest)| interest.is_of_dns_sd()) {
             fresh.iter().for_each(|place| self.querier.browse(now, question, *place, &mut self.rng));
         }
         if !fresh.is_empty() {
@@ -319,7 +328,6 @@ impl Asker {
         self.ask_for_missing(now, &believed);
     }
 
-    /// Lookups go on while more comes of what they ask for.
     fn delay_lookups(&mut self, now: Time, heard: &[Heard]) {
         if self.lookups.is_empty() {
             return;
@@ -328,7 +336,12 @@ impl Asker {
             Heard::Changed(key) | Heard::Reverted(key) => self.cache.record(key),
             _ => None,
         });
-        let services: BTreeSet<&str> = news.map(|record| record.service.name.as_str()).collect();
+        let services: BTreeSet<String> = news.map(|record| record.service.name.clone()).collect();
+        self.news_of(now, services.iter().map(String::as_str));
+    }
+
+    /// Lookups go on while more comes of what they ask for.
+    pub fn news_of<'a>(&mut self, now: Time, services: impl Iterator<Item = &'a str>) {
         for service in services {
             for question in [Question::Service(Arc::from(service)), Question::Everything] {
                 self.lookups.get_mut(&question).into_iter().for_each(|lookup| lookup.news(now));
@@ -380,7 +393,9 @@ impl Asker {
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Time, net: &Net, out: &mut Outbox) {
+    ///
+    /// `elsewhere`: questions whose answers still come, though not by DNS-SD.
+    pub fn handle_timeout(&mut self, now: Time, net: &Net, elsewhere: &BTreeSet<Question>, out: &mut Outbox) {
         if now >= self.swept_at {
             self.swept_at = Time(now.0 + SWEEP_MS);
             let held: BTreeSet<Tag> = self.cache.owners().filter_map(|owner| Tag::of(owner)).collect();
@@ -395,7 +410,7 @@ impl Asker {
         }
         self.poll_lookups(now, net, out);
         self.poll_fetches(now, true, out);
-        self.settle(now, out);
+        self.settle(now, elsewhere, out);
         let cache = &self.cache;
         let known = |question: &Question, place: Place| cache.pointers(now, question, place.interface);
         for (place, bytes) in self.querier.poll(now, &net.places, known, &mut self.rng) {
@@ -420,16 +435,19 @@ impl Asker {
             let id = self.id();
             let Some(lookup) = self.lookups.get_mut(&question) else { continue };
             if let Some(ask) = lookup.poll(now, id) {
+                if !self.interests.get(&question).is_some_and(Interest::is_of_dns_sd) {
+                    continue;
+                }
                 let bytes = message(id, &question, &ask);
                 net.places.iter().for_each(|place| out.ask(*place, bytes.clone()));
             }
         }
     }
 
-    fn settle(&mut self, now: Time, out: &mut Outbox) {
+    fn settle(&mut self, now: Time, elsewhere: &BTreeSet<Question>, out: &mut Outbox) {
         let (fetches, interests) = (&self.fetches, &mut self.interests);
         self.lookups.retain(|question, lookup| {
-            let complete = !fetches.keys().any(|(_, _, of)| of == question);
+            let complete = !elsewhere.contains(question) && !fetches.keys().any(|(_, _, of)| of == question);
             let over = lookup.is_over(now);
             let interest = interests.get_mut(question);
             // Who was not answered at all goes on by what comes.

@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::asker::{Asker, Net, Speaker};
 use super::exchange::Exchange;
+use super::gomicro::{Beside, GoMicro};
 use super::herald::{Ground, Herald};
-use super::interest::about;
+use super::interest::{about, asks_for, Interest};
 use super::io::{Attached, Config, Datagram, Output, Via};
 use super::message::{self, Data, Message, Record};
 use super::name::Name;
@@ -20,7 +21,7 @@ use super::serve::{Asked, Served, Server};
 use super::site::Site;
 use super::zone::ZONE;
 use crate::event::Reason;
-use crate::link::{Command, Message as Submitted, Scope};
+use crate::link::{Command, Message as Submitted, Station};
 use crate::record::{Key, Owner, Question, Reach, Record as Node, Sighting, Time};
 
 /// A conflict over one of our names is answered so often at most, milliseconds.
@@ -40,6 +41,7 @@ pub struct Endpoint {
     responder: Responder,
     server: Server,
     asker: Asker,
+    micro: GoMicro,
     out: Outbox,
     rng: fastrand::Rng,
     defended: HashMap<Key, Time>,
@@ -71,6 +73,7 @@ impl Endpoint {
             responder: Responder::default(),
             server: Server::new(config.seed),
             asker: Asker::new(rng.fork()),
+            micro: GoMicro::new(&config.host_name, rng.fork()),
             out: Outbox::default(),
             rng,
             defended: HashMap::new(),
@@ -100,7 +103,12 @@ impl Endpoint {
     fn renew(&mut self, now: Time, on: &BTreeSet<u32>) {
         let keys = if on.is_empty() { Vec::new() } else { self.all_keys() };
         self.announce(now, &keys, Some(on));
+        self.ask_again(now, on);
+    }
+
+    fn ask_again(&mut self, now: Time, on: &BTreeSet<u32>) {
         self.asker.renew(now, &self.site.net, on);
+        self.micro.renew(now, on, &self.site);
     }
 
     /// Says these nodes, and that they are there, on these interfaces, or on all.
@@ -113,26 +121,34 @@ impl Endpoint {
         let is_there = |place: &Place| on.is_none_or(|on| on.contains(&place.interface));
         let places = |owner: &str| site.places(owner).into_iter().filter(is_there).collect();
         self.herald.announce(now, keys, &self.known, places);
+        self.micro.announce(keys, on, &self.site);
         keys.iter().for_each(|key| self.tell_neighbours(key));
     }
 
     fn all_keys(&self) -> Vec<Key> {
-        self.known.owners().flat_map(|(owner, _)| self.keys_of(owner)).collect()
+        let known = self.known.owners().flat_map(|(owner, _)| self.known_keys(owner, &Question::Everything));
+        known.chain(self.micro.alone().map(|record| record.key.clone())).collect()
+    }
+
+    fn known_keys(&self, owner: &str, question: &Question) -> Vec<Key> {
+        self.known.keys(owner, question, &super::exchange::ALL).into_iter().cloned().collect()
     }
 
     fn keys_of(&self, owner: &str) -> Vec<Key> {
-        self.known.keys(owner, &Question::Everything, &super::exchange::ALL).into_iter().cloned().collect()
+        let alone = self.micro.alone().filter(|record| *record.owner == *owner).map(|record| record.key.clone());
+        self.known_keys(owner, &Question::Everything).into_iter().chain(alone).collect()
     }
 
     /// Takes a registry's message.
     pub fn submit(&mut self, now: Time, from: &Owner, message: Submitted) {
         self.now = now;
         match message {
-            Submitted::Join(scope) => self.join(now, from, scope),
+            Submitted::Join(station) => self.join(now, from, station),
             Submitted::Leave => {
                 self.site.leave(from, Time(now.0 + DEPARTED_MS));
                 self.herald.leave(from);
                 self.asker.leave(from);
+                self.want(now);
             }
             Submitted::Commands { commands, done } => {
                 self.carry_out(now, from, commands);
@@ -145,57 +161,78 @@ impl Endpoint {
         self.after(now);
     }
 
-    fn join(&mut self, now: Time, from: &Owner, scope: Scope) {
+    fn join(&mut self, now: Time, from: &Owner, station: Station) {
         let fresh = !self.site.members.contains_key(from);
         let (spoke, spoken) = (self.site.interfaces_of(from), self.site.spoken());
-        self.site.join(from, scope);
+        self.site.join(from, station);
         if fresh {
             self.tell_interfaces();
         }
         self.announce(now, &self.keys_of(from), Some(&(&self.site.interfaces_of(from) - &spoke)));
-        self.asker.renew(now, &self.site.net, &(&self.site.spoken() - &spoken));
+        self.ask_again(now, &(&self.site.spoken() - &spoken));
+    }
+
+    /// go-micro's nodes are asked what anybody wants to know of them.
+    fn want(&mut self, now: Time) {
+        let interests = self.asker.interests.iter();
+        let of = |(question, interest): (&Question, &Interest)| {
+            let domains = interest.domains().into_iter();
+            domains.map(|domain| (domain, question.clone())).collect::<Vec<_>>()
+        };
+        self.micro.sync(now, &interests.flat_map(of).collect());
     }
 
     fn carry_out(&mut self, now: Time, from: &Owner, commands: Vec<Command>) {
-        let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
+        let (mut published, mut withdrawn, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let wires = self.site.wires(from);
         for command in commands {
             match command {
                 Command::Publish(record) => {
-                    let key = record.key.clone();
-                    match self.known.put(record) {
-                        Ok(()) => published.push(key),
-                        // A registry has checked that it fits.
-                        Err(_) => self.count("unpublishable"),
+                    published.push(record.key.clone());
+                    wires.go_micro.into_iter().for_each(|domain| self.micro.publish(record.clone(), domain));
+                    // A registry has checked that it fits.
+                    if wires.dns_sd && self.known.put(record).is_err() {
+                        self.count("unpublishable");
                     }
                 }
                 Command::Withdraw(key) => {
                     published.retain(|published| *published != key);
                     withdrawn.extend(self.known.remove(&key));
+                    gone.push(key.clone());
                     self.out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
                 }
                 Command::Ask(question) => {
                     let own = self.tell_own(from, &about(&question));
                     let (site, asker) = (&self.site, &mut self.asker);
-                    asker.ask(now, from, &question, own, &site.net, &mut self.out);
+                    asker.ask(now, (from, wires), &question, own, &site.net, &mut self.out);
+                    if let Some(domain) = wires.go_micro {
+                        self.micro.tell_held(domain, &about(&question), &self.site, &mut self.out);
+                    }
+                    self.want(now);
                 }
-                Command::Forget(question) => self.asker.forget(from, &question),
+                Command::Forget(question) => {
+                    self.asker.forget(from, &question);
+                    self.want(now);
+                }
+                Command::Check(key) if self.micro.holds(&key) => self.micro.check(&key, &self.site, &mut self.out),
                 Command::Check(key) => self.asker.check(now, &key),
+                Command::Expired(key) if self.micro.holds(&key) => self.micro.expired(&key),
                 Command::Expired(key) => self.asker.expired(now, &key),
             }
         }
         if !withdrawn.is_empty() {
             self.herald.goodbye(now, withdrawn, &self.known, &self.site, &mut self.out);
         }
+        self.micro.withdraw(&gone, &self.site, &mut self.out);
         self.announce(now, &published, None);
     }
 
     /// Tells the other registries of this process of a node.
     fn tell_neighbours(&mut self, key: &Key) {
         if self.site.members.len() > 1 {
-            if let Some(node) = self.known.get(key) {
-                let record = node.record.clone();
-                self.tell_node(record);
-            }
+            let alone = || self.micro.alone().find(|record| record.key == *key);
+            let record = self.known.get(key).map(|node| &node.record).or_else(alone).cloned();
+            record.into_iter().for_each(|record| self.tell_node(record));
         }
     }
 
@@ -218,10 +255,12 @@ impl Endpoint {
     /// Tells what this process publishes in answer to a member's question; whether there is any.
     fn tell_own(&mut self, from: &Owner, question: &Question) -> bool {
         let owners: Vec<Owner> = self.known.owners().map(|(owner, _)| owner.clone()).collect();
-        let mut any = false;
+        let alone = self.micro.alone().filter(|record| asks_for(question, &record.service.name));
+        let alone: Vec<_> = alone.cloned().collect();
+        let mut any = !alone.is_empty();
+        alone.into_iter().filter(|record| record.owner != *from).for_each(|record| self.tell_node(record));
         for owner in owners {
-            let keys: Vec<Key> =
-                self.known.keys(&owner, question, &super::exchange::ALL).into_iter().cloned().collect();
+            let keys = self.known_keys(&owner, question);
             any |= !keys.is_empty();
             if owner != *from {
                 let records: Vec<_> =
@@ -266,8 +305,10 @@ impl Endpoint {
     /// Lets out what the pace allows.
     fn release(&mut self, now: Time) {
         self.out.release(now);
+        self.micro.release(now, &self.site, &mut self.out);
         while self.out.has_room(now) {
-            let Some((place, message)) = self.herald.next_announcement(now, &mut self.known, &self.site) else {
+            let next = self.herald.next_announcement(now, &mut self.known, &self.site);
+            let Some((place, message)) = next.or_else(|| self.micro.next_announcement(now, &self.site)) else {
                 return;
             };
             self.out.multicast(place, message);
@@ -286,6 +327,7 @@ impl Endpoint {
             _ if datagram.from.port() != self.site.port => self.count("response-from-other-port"),
             // Answers by unicast are asked for from our own port only (RFC 6762 §6).
             _ if datagram.via == Via::Group && !datagram.to.is_multicast() => self.count("response-unasked"),
+            _ if GoMicro::concerns(message) => self.handle_go_micro(now, datagram, place),
             (_, exchange) => {
                 let direct = match exchange {
                     Some(Exchange::Here { port }) => Some(port),
@@ -299,6 +341,14 @@ impl Endpoint {
                 self.asker.handle_records(now, speaker, &foreign, &self.site.net, &mut self.out);
             }
         }
+    }
+
+    fn handle_go_micro(&mut self, now: Time, datagram: &Datagram<'_>, place: Place) {
+        let Endpoint { site, known, asker, micro, out, .. } = self;
+        let on_dns_sd = |key: &str| known.get(key).is_some() || asker.cache.record(key).is_some();
+        let from = (datagram.from.ip(), place, datagram.via == Via::Direct);
+        let news = micro.handle_response(now, from, datagram.bytes, &Beside { site, on_dns_sd: &on_dns_sd }, out);
+        asker.news_of(now, news.iter().map(String::as_str));
     }
 
     /// The records of a message that are not about us.
@@ -377,6 +427,7 @@ impl Endpoint {
         if datagram.via == Via::Direct {
             return self.count("question-misplaced");
         }
+        self.micro.handle_question(now, (datagram.from, place), &message, datagram.bytes, &self.site);
         let addrs = self.site.addrs(place).to_vec();
         let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
         let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
@@ -467,7 +518,8 @@ impl Endpoint {
         }
         self.herald.handle_timeout(now, &self.known, &self.site, &mut self.out, &mut self.rng);
         if !self.closing {
-            self.asker.handle_timeout(now, &self.site.net, &mut self.out);
+            self.micro.handle_timeout(now, &self.site, &mut self.out);
+            self.asker.handle_timeout(now, &self.site.net, &self.micro.incomplete(), &mut self.out);
         }
         self.release(now);
     }
@@ -487,6 +539,7 @@ impl Endpoint {
         self.closing = true;
         let nodes: Vec<_> = self.all_keys().iter().filter_map(|key| self.known.remove(key)).collect();
         self.herald.goodbye(now, nodes, &self.known, &self.site, &mut self.out);
+        self.micro.withdraw(&self.micro.keys(), &self.site, &mut self.out);
         self.after(now);
     }
 
@@ -504,14 +557,14 @@ impl Endpoint {
     /// When `handle_timeout` must be called next.
     pub fn next_due(&mut self) -> Option<Time> {
         let neighbours = (self.site.members.len() > 1 && self.known.len() > 0).then_some(self.neighbours_due);
-        let asker = if self.closing { None } else { self.asker.next_due(self.now) };
-        let others = [
-            self.responder.next_due(),
-            self.herald.next_due(),
-            self.out.next_due(self.now, self.herald.has_announcements()),
-            neighbours,
-        ];
-        self.expected = others.into_iter().flatten().chain(asker).min();
+        let (asker, micro) = match self.closing {
+            true => (None, None),
+            false => (self.asker.next_due(self.now), self.micro.next_due(self.now)),
+        };
+        let unsaid = self.herald.has_announcements() || self.micro.has_announcements();
+        let out = self.out.next_due(self.now, unsaid);
+        let others = [self.responder.next_due(), self.herald.next_due(), out, neighbours];
+        self.expected = others.into_iter().flatten().chain(asker).chain(micro).min();
         self.expected
     }
 
@@ -530,6 +583,7 @@ impl Endpoint {
         counters.extend([("published", self.known.len() as u64)]);
         counters.extend([("multicast-sent", self.out.multicasts), ("unicast-sent", self.out.unicasts)]);
         counters.extend(self.asker.counts());
+        counters.extend(self.micro.counts());
         counters
     }
 }

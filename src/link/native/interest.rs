@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::outbox::Outbox;
+use crate::options::{Domain, Wires};
 use crate::record::{Owner, Question, Sighting};
 
 /// Who wants an answer, and whether there is one.
 #[derive(Debug, Default)]
 pub struct Interest {
-    /// Each with the question in its own words, see [`about`].
-    pub members: BTreeSet<(Owner, Question)>,
+    /// Each with the question in its own words, see [`about`], and the wires it speaks.
+    pub members: BTreeMap<(Owner, Question), Wires>,
     /// Whether it was answered.
     pub settled: bool,
 }
@@ -19,8 +20,18 @@ impl Interest {
     /// There is an answer: tells who asked.
     pub fn settle(&mut self, out: &mut Outbox) {
         self.settled = true;
-        let asked: BTreeSet<&Question> = self.members.iter().map(|(_, asked)| asked).collect();
+        let asked: BTreeSet<&Question> = self.members.keys().map(|(_, asked)| asked).collect();
         asked.into_iter().for_each(|asked| out.tell(Sighting::Settled(asked.clone())));
+    }
+
+    /// Whether anybody wants an answer by DNS-SD.
+    pub fn is_of_dns_sd(&self) -> bool {
+        self.members.values().any(|wires| wires.dns_sd)
+    }
+
+    /// The domains of go-micro in which anybody wants one.
+    pub fn domains(&self) -> BTreeSet<Domain> {
+        self.members.values().filter_map(|wires| wires.go_micro).collect()
     }
 }
 

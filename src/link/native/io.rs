@@ -83,7 +83,7 @@ pub enum Output {
 }
 
 /// What an endpoint is told at the start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The multicast DNS port.
     pub port: u16,
@@ -91,6 +91,8 @@ pub struct Config {
     pub direct_port_v4: u16,
     /// Our own port, IPv6; 0 without IPv6.
     pub direct_port_v6: u16,
+    /// What the system calls this host.
+    pub host_name: String,
     /// Randomness for tokens, ids and delays.
     pub seed: [u8; 32],
 }

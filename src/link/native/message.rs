@@ -13,7 +13,7 @@ use std::sync::Arc;
 use domain::base::rdata::ComposeRecordData;
 
 pub use self::build::Builder;
-pub use self::read::parse;
+pub use self::read::{parse, parse_as};
 use super::name::Name;
 
 /// In a record's class: others of its name and type are out of date (RFC 6762 §10.2). In a question's: an answer by

@@ -10,6 +10,7 @@ mod endpoint;
 mod errand;
 mod exchange;
 mod fetch;
+mod gomicro;
 mod herald;
 mod interest;
 mod io;
@@ -65,7 +66,7 @@ pub fn open(port: u16) -> Result<Opened> {
     let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
     let bell = Arc::new(EventFd::from_flags(flags).map_err(|errno| failed("making an eventfd", &errno.desc()))?);
     let (direct_port_v4, direct_port_v6) = (sockets.direct_port(false), sockets.direct_port(true));
-    let endpoint = Endpoint::new(Config { port, direct_port_v4, direct_port_v6, seed });
+    let endpoint = Endpoint::new(Config { port, direct_port_v4, direct_port_v6, host_name: socket::host_name(), seed });
     let (submit, submitted) = mpsc::channel();
     let (sightings, heard) = tokio::sync::mpsc::channel(SIGHTINGS);
     let counters = Counters::default();

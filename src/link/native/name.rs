@@ -12,14 +12,28 @@ const LONGEST: usize = 255;
 /// The longest label, bytes.
 const LONGEST_LABEL: usize = 63;
 
-/// A domain name in uncompressed wire form, ASCII letters in lower case (RFC 6762 §16). Its labels hold any bytes, dots
-/// and UTF-8 included.
+/// What becomes of the case of ASCII letters in a name that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// Lower case: names that differ in case are one (RFC 6762 §16).
+    Folded,
+    /// As it came: for go-micro they are two.
+    Kept,
+}
+
+/// A domain name in uncompressed wire form, ASCII letters in lower case unless it was made or read otherwise. Its labels
+/// hold any bytes, dots and UTF-8 included.
 #[derive(Clone)]
 pub struct Name(domain::base::Name<Arc<[u8]>>);
 
 impl Name {
     /// From labels, the root's left out; `None` if one is empty or too long, or if all of it is.
     pub fn from_labels<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Option<Name> {
+        Name::of(labels, Case::Folded)
+    }
+
+    /// The same with the case of the letters as [`Case`] says.
+    pub fn of<'a>(labels: impl IntoIterator<Item = &'a [u8]>, case: Case) -> Option<Name> {
         let (mut wire, mut length) = ([0; LONGEST], 0);
         for label in labels {
             let size =
@@ -28,7 +42,9 @@ impl Name {
             let place = wire[..LONGEST - 1].get_mut(length..=length + label.len())?;
             place[0] = size;
             place[1..].copy_from_slice(label);
-            place[1..].make_ascii_lowercase();
+            if case == Case::Folded {
+                place[1..].make_ascii_lowercase();
+            }
             length += 1 + label.len();
         }
         domain::base::Name::from_octets(Arc::from(&wire[..=length])).ok().map(Name)
@@ -78,8 +94,8 @@ impl Name {
         &self.0
     }
 
-    pub(super) fn from_domain(name: &impl ToLabelIter) -> Option<Name> {
-        Name::from_labels(name.iter_labels().map(Label::as_slice).filter(|label| !label.is_empty()))
+    pub(super) fn from_domain(name: &impl ToLabelIter, case: Case) -> Option<Name> {
+        Name::of(name.iter_labels().map(Label::as_slice).filter(|label| !label.is_empty()), case)
     }
 }
 

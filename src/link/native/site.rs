@@ -7,7 +7,8 @@ use super::asker::Net;
 use super::herald::Ground;
 use super::io::Attached;
 use super::outbox::Place;
-use crate::link::Scope;
+use crate::link::Station;
+use crate::options::{Domain, Wires};
 use crate::record::{Interface, Owner, Time};
 
 /// The interfaces, and who speaks where.
@@ -18,8 +19,8 @@ pub struct Site {
     pub ports: (u16, u16),
     /// Every interface that is up.
     pub attached: Vec<Attached>,
-    /// The registries and where each speaks.
-    pub members: BTreeMap<Owner, Scope>,
+    /// The registries, and where and how each speaks.
+    pub members: BTreeMap<Owner, Station>,
     /// The registries that speak on an interface.
     pub owners: BTreeMap<u32, BTreeSet<Owner>>,
     /// Registries that have just left, and until when they still say that nothing of them is left.
@@ -52,9 +53,23 @@ impl Site {
     }
 
     /// A registry speaks here from now on.
-    pub fn join(&mut self, owner: &Owner, scope: Scope) {
-        self.members.insert(owner.clone(), scope);
+    pub fn join(&mut self, owner: &Owner, station: Station) {
+        self.members.insert(owner.clone(), station);
         self.settle_owners();
+    }
+
+    /// The wires that a registry speaks.
+    pub fn wires(&self, owner: &str) -> Wires {
+        self.members.get(owner).map_or(Wires::DNS_SD, |station| station.wires)
+    }
+
+    /// Where anybody speaks go-micro's wire with this domain.
+    pub fn places_of(&self, domain: Domain) -> Vec<Place> {
+        let speaks = |owner: &&Owner| self.wires(owner).go_micro == Some(domain);
+        let there = |place: &&Place| {
+            self.owners.get(&place.interface).is_some_and(|owners| owners.iter().any(|owner| speaks(&owner)))
+        };
+        self.net.places.iter().filter(there).copied().collect()
     }
 
     /// The interfaces on which a registry speaks.
@@ -83,8 +98,8 @@ impl Site {
     fn settle_owners(&mut self) -> BTreeSet<u32> {
         let interfaces: Vec<Interface> = self.attached.iter().map(|attached| attached.interface.clone()).collect();
         let before = std::mem::take(&mut self.owners);
-        for (owner, scope) in &self.members {
-            let names: BTreeSet<_> = scope.select(&interfaces).into_iter().map(|i| i.name.clone()).collect();
+        for (owner, station) in &self.members {
+            let names: BTreeSet<_> = station.scope.select(&interfaces).into_iter().map(|i| i.name.clone()).collect();
             for attached in self.attached.iter().filter(|attached| names.contains(&attached.interface.name)) {
                 self.owners.entry(attached.index).or_default().insert(owner.clone());
             }

@@ -354,6 +354,11 @@ fn socket_addr(storage: SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(v6)
 }
 
+/// What the system calls this host; empty where it does not say.
+pub fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
 /// The interfaces that are up and have an address, with what their packets need.
 ///
 /// # Errors

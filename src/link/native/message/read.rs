@@ -11,7 +11,7 @@ use domain::dep::octseq::Parser;
 use domain::rdata::{Aaaa, Nsec, Ptr, Srv, Txt, A};
 
 use super::{rtype, Data, Message, Question, Record, FLUSH, LARGEST, OPTION_CODE, WINDOW};
-use crate::link::native::name::Name;
+use crate::link::native::name::{Case, Name};
 
 /// Records taken of a message.
 const MOST_RECORDS: usize = 512;
@@ -19,6 +19,11 @@ const MOST_RECORDS: usize = 512;
 const MOST_QUESTIONS: usize = 64;
 /// Reads a message; `None` if it is too large, or if not even its header and questions can be read.
 pub fn parse(bytes: &[u8]) -> Option<Message> {
+    parse_as(bytes, Case::Folded)
+}
+
+/// The same with the letters of names as [`Case`] says.
+pub fn parse_as(bytes: &[u8], case: Case) -> Option<Message> {
     let bytes = Some(bytes).filter(|bytes| bytes.len() <= LARGEST)?;
     let whole = base::Message::from_slice(bytes).ok()?;
     let (header, counts) = (whole.header(), whole.header_counts());
@@ -35,7 +40,7 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
     };
     for _ in 0..counts.qdcount() {
         let question = base::Question::<ParsedName<&[u8]>>::parse(&mut parser).ok()?;
-        match Name::from_domain(question.qname()).filter(|_| message.questions.len() < MOST_QUESTIONS) {
+        match Name::from_domain(question.qname(), case).filter(|_| message.questions.len() < MOST_QUESTIONS) {
             Some(name) => message.questions.push(question_of(name, &question)),
             None => message.malformed += 1,
         }
@@ -47,7 +52,8 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
                 message.malformed += 1;
                 return Some(message);
             };
-            let good = next.filter(|_| taken < MOST_RECORDS).is_some_and(|read| message.take(section, &read).is_some());
+            let good =
+                next.filter(|_| taken < MOST_RECORDS).is_some_and(|read| message.take(section, &read, case).is_some());
             taken += usize::from(good);
             message.malformed += u32::from(!good);
         }
@@ -63,7 +69,7 @@ fn question_of(name: Name, question: &base::Question<ParsedName<&[u8]>>) -> Ques
 
 impl Message {
     /// Puts a record where it belongs; `None` if it makes no sense.
-    fn take(&mut self, section: usize, read: &Read<'_>) -> Option<()> {
+    fn take(&mut self, section: usize, read: &Read<'_>, case: Case) -> Option<()> {
         let record = &read.record;
         if record.rtype() == Rtype::OPT {
             let options = read.rdata_as::<Opt<&[u8]>>().filter(|_| section == 2 && record.owner().is_root())?;
@@ -74,8 +80,8 @@ impl Message {
         }
         let class = record.class().to_int();
         let (class, flush) = (class & !FLUSH, class & FLUSH != 0);
-        let name = Name::from_domain(&record.owner())?;
-        let new = Record { name, class, flush, ttl: record.ttl().as_secs(), data: read.data()? };
+        let name = Name::from_domain(&record.owner(), case)?;
+        let new = Record { name, class, flush, ttl: record.ttl().as_secs(), data: read.data(case)? };
         match section {
             0 => self.answers.push(new),
             1 => self.authorities.push(new),
@@ -108,15 +114,15 @@ impl<'a> Read<'a> {
         Some(self.record.to_record::<T>().ok()??.into_data())
     }
 
-    fn data(&self) -> Option<Data> {
+    fn data(&self, case: Case) -> Option<Data> {
         type Parsed<'a> = ParsedName<&'a [u8]>;
         Some(match self.record.rtype().to_int() {
             rtype::A => Data::A(self.rdata_as::<A>()?.addr()),
             rtype::AAAA => Data::Aaaa(self.rdata_as::<Aaaa>()?.addr()),
-            rtype::PTR => Data::Ptr(Name::from_domain(self.rdata_as::<Ptr<Parsed<'a>>>()?.ptrdname())?),
+            rtype::PTR => Data::Ptr(Name::from_domain(self.rdata_as::<Ptr<Parsed<'a>>>()?.ptrdname(), case)?),
             rtype::SRV => {
                 let srv = self.rdata_as::<Srv<Parsed<'a>>>()?;
-                Data::Srv { port: srv.port(), target: Name::from_domain(srv.target())? }
+                Data::Srv { port: srv.port(), target: Name::from_domain(srv.target(), case)? }
             }
             // No string at all is the same as one empty string (RFC 6763 §6.1).
             rtype::TXT if self.rdata.is_empty() => Data::Txt(Arc::from([0])),
@@ -124,7 +130,7 @@ impl<'a> Read<'a> {
             rtype::NSEC => {
                 let nsec = self.rdata_as::<Nsec<&[u8], Parsed<'a>>>()?;
                 let types = nsec.types().iter().map(Rtype::to_int).filter(|rtype| *rtype < WINDOW).collect();
-                Data::Nsec { next: Name::from_domain(nsec.next_name())?, types }
+                Data::Nsec { next: Name::from_domain(nsec.next_name(), case)?, types }
             }
             other => Data::Other(other, Arc::from(self.rdata)),
         })

@@ -1,0 +1,366 @@
+//! go-micro's dialect of multicast DNS: its names and records are those of [`crate::wire::gomicro`].
+//!
+//! It differs from DNS-SD in what it asks, how it answers and that nothing is renewed, so it has a state of its own
+//! beside that of DNS-SD: `said` is published here, `unsaid` waits to be announced, `answers` wait for their pace;
+//! `asks` are this process's questions, `heard` is what was answered. go-micro's own code sets two rules that are not
+//! those of RFC 6762: it is asked from another port than 5353, as a question from there makes it answer itself without
+//! end, and an answer to it echoes the question, or is dropped.
+
+mod answers;
+mod asks;
+mod heard;
+mod said;
+mod unsaid;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use self::answers::{Answers, Wanted};
+use self::asks::Asks;
+use self::heard::{Entry, Heard, Outcome, Said as SaidElsewhere};
+use self::said::Said;
+use self::unsaid::Unsaid;
+use super::herald::Ground;
+use super::message::{self, Data, Message};
+use super::name::{Case, Name};
+use super::outbox::{Outbox, Place};
+use super::site::Site;
+use crate::event::Reason;
+use crate::options::Domain;
+use crate::record::{Key, Owner, Question, Reach, Record, Sighting, Time};
+use crate::wire::gomicro as wire;
+
+/// A goodbye is believed when its node, which is asked, has not answered for so long, milliseconds.
+const GOODBYE_MS: u64 = 1_000;
+
+/// The domains there are.
+const DOMAINS: [Domain; 2] = [Domain::Micro, Domain::Local];
+
+/// What of DNS-SD concerns the dialect.
+pub struct Beside<'a> {
+    /// Where this process speaks.
+    pub site: &'a Site,
+    /// Whether a key is known by DNS-SD, which wins.
+    pub on_dns_sd: &'a dyn Fn(&str) -> bool,
+}
+
+/// The state of the dialect.
+#[derive(Debug)]
+pub struct GoMicro {
+    /// The SRV target, as go-micro has it: what the system calls this host.
+    host: Name,
+    said: Said,
+    unsaid: Unsaid,
+    answers: Answers,
+    asks: Asks,
+    heard: Heard,
+    /// Nodes that somebody said goodbye for, and when it is believed.
+    goodbyes: BTreeMap<Key, Time>,
+    rng: fastrand::Rng,
+}
+
+impl GoMicro {
+    /// On a host of this name.
+    pub fn new(host: &str, mut rng: fastrand::Rng) -> GoMicro {
+        let labels = || host.split('.').filter(|label| !label.is_empty()).map(str::as_bytes);
+        let host = Name::of(labels(), Case::Kept).filter(|name| !name.first().is_empty());
+        GoMicro {
+            host: host.or_else(|| Name::from_dotted("localhost")).unwrap_or_else(|| unreachable!("it is a name")),
+            said: Said::default(),
+            unsaid: Unsaid::default(),
+            answers: Answers::default(),
+            asks: Asks::new(rng.fork()),
+            heard: Heard::default(),
+            goodbyes: BTreeMap::new(),
+            rng,
+        }
+    }
+
+    /// Publishes a record in a domain, in place of an earlier one with its key.
+    pub fn publish(&mut self, record: Arc<Record>, domain: Domain) {
+        self.said.put(record, domain);
+    }
+
+    /// Announces nodes where their owners speak, and once more in a second.
+    pub fn announce(&mut self, keys: &[Key], on: Option<&BTreeSet<u32>>, site: &Site) {
+        for node in keys.iter().filter_map(|key| self.said.get(key)) {
+            let places = site.places(&node.record.owner).into_iter();
+            let there = places.filter(|place| on.is_none_or(|on| on.contains(&place.interface)));
+            self.unsaid.push(there, &node.record.key);
+        }
+    }
+
+    /// Takes nodes out and says goodbye for them.
+    pub fn withdraw<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>, site: &Site, out: &mut Outbox) {
+        for key in keys {
+            let Some(node) = self.said.remove(key) else { continue };
+            for place in site.places(&node.record.owner) {
+                let records = self.said.records(&node, site.addrs(place), &self.host, 0);
+                let message = records.and_then(|records| said::message(0, None, &records));
+                message.into_iter().for_each(|message| out.multicast(place, message));
+            }
+        }
+    }
+
+    /// Every node that only go-micro's wire carries.
+    pub fn alone(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.said.alone()
+    }
+
+    /// The keys of all that is published.
+    pub fn keys(&self) -> Vec<Key> {
+        self.said.keys().cloned().collect()
+    }
+
+    /// Whether an announcement waits.
+    pub fn has_announcements(&self) -> bool {
+        !self.unsaid.is_empty()
+    }
+
+    /// The next announcement, and where it is to be multicast.
+    pub fn next_announcement(&mut self, now: Time, site: &Site) -> Option<(Place, Vec<u8>)> {
+        while let Some((place, key)) = self.unsaid.pop(now) {
+            let Some(node) = self.said.get(&key) else { continue };
+            if !site.places(&node.record.owner).contains(&place) {
+                continue;
+            }
+            let records = self.said.records(node, site.addrs(place), &self.host, said::TTL);
+            if let Some(message) = records.and_then(|records| said::message(0, None, &records)) {
+                return Some((place, message));
+            }
+        }
+        None
+    }
+
+    /// Takes a question as far as it is about names of the dialect; `bytes` have their letters as they came.
+    pub fn handle_question(
+        &mut self,
+        now: Time,
+        (from, place): (SocketAddr, Place),
+        folded: &Message,
+        bytes: &[u8],
+        site: &Site,
+    ) {
+        let about_us = folded.questions.iter().any(|question| domain_of(&question.name).is_some());
+        if self.said.len() == 0 || !about_us {
+            return;
+        }
+        let Some(message) = message::parse_as(bytes, Case::Kept) else { return };
+        for question in message.questions {
+            let Some((domain, labels)) = domain_of(&question.name) else { continue };
+            let wanted = match labels.as_slice() {
+                [b"_services"] => Wanted::Services(self.said.services(domain)),
+                labels => self.said.wanted(domain, labels, question.rtype),
+            };
+            let speaks = |owner: &Owner| site.owners.get(&place.interface).is_some_and(|all| all.contains(owner));
+            let wanted = wanted.of(|key| self.said.get(key).is_some_and(|node| speaks(&node.record.owner)));
+            // A question section in a message to port 5353 would make a go-micro there answer its answer.
+            let echo = from.port() != site.port;
+            self.answers.push(now, (from, place), (message.id, question, echo), domain, wanted);
+        }
+    }
+
+    /// Whether a response is of the dialect.
+    pub fn concerns(message: &Message) -> bool {
+        let is_it = |record: &message::Record| match &record.data {
+            Data::Srv { .. } => domain_of(&record.name).is_some(),
+            _ => false,
+        };
+        message.answers.iter().any(is_it)
+    }
+
+    /// Takes a response; gives the services of which it brought something new.
+    pub fn handle_response(
+        &mut self,
+        now: Time,
+        (from, place, direct): (IpAddr, Place, bool),
+        bytes: &[u8],
+        beside: &Beside<'_>,
+        out: &mut Outbox,
+    ) -> BTreeSet<String> {
+        let mut news = BTreeSet::new();
+        if self.asks.is_empty() {
+            return news;
+        }
+        let Some(message) = message::parse_as(bytes, Case::Kept) else { return news };
+        let mut alive = Vec::new();
+        for entry in heard::entries(&message) {
+            let Some((domain, labels)) = domain_of(entry.name) else { continue };
+            if let Some(service) = labels.split_last().filter(|(last, _)| **last == b"_services").map(|(_, s)| s) {
+                if direct && entry.ttl > 0 {
+                    news.extend(self.listed(now, domain, service));
+                }
+                continue;
+            }
+            self.take(now, (from, place, direct), domain, &entry, beside, (&mut news, &mut alive), out);
+        }
+        if !alive.is_empty() {
+            out.tell(Sighting::Alive { keys: alive, at: now });
+        }
+        news
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn take(
+        &mut self,
+        now: Time,
+        (from, place, direct): (IpAddr, Place, bool),
+        domain: Domain,
+        entry: &Entry<'_>,
+        beside: &Beside<'_>,
+        (news, alive): (&mut BTreeSet<String>, &mut Vec<Key>),
+        out: &mut Outbox,
+    ) {
+        let source = SaidElsewhere { from, interface: place.interface, domain };
+        let asks = &self.asks;
+        let ours = |owner: &str| beside.site.is_of_this_process(owner);
+        let twin = |record: &Record| ours(&record.owner) || (beside.on_dns_sd)(&record.key);
+        let outcome = self.heard.take(source, entry, |service| asks.wants(domain, service), twin);
+        let (key, is_news) = match outcome {
+            Outcome::Changed(key) => {
+                self.goodbyes.remove(&key);
+                self.tell_seen(&key, beside.site, out);
+                (key, true)
+            }
+            Outcome::Repeated(key) => {
+                self.goodbyes.remove(&key);
+                alive.push(key.clone());
+                (key, false)
+            }
+            Outcome::Goodbye(key) => {
+                self.goodbyes.entry(key.clone()).or_insert(Time(now.0 + GOODBYE_MS));
+                return self.check(&key, beside.site, out);
+            }
+            Outcome::Doubted(key) => {
+                out.tell(Sighting::Dropped("go-micro-from-elsewhere"));
+                return self.check(&key, beside.site, out);
+            }
+            Outcome::Dropped(reason) => return out.tell(Sighting::Dropped(reason)),
+            Outcome::Nothing => return,
+        };
+        let Some(record) = self.heard.record(&key) else { return };
+        let service = record.service.name.clone();
+        if direct {
+            self.asks.answered(now, domain, &service, is_news);
+        }
+        news.extend(is_news.then_some(service));
+    }
+
+    /// A service is there, by the list; its name if that is new.
+    fn listed(&mut self, now: Time, domain: Domain, labels: &[&[u8]]) -> Option<String> {
+        let service = dotted(labels)?;
+        self.asks.listed(now, domain, &service).then_some(service)
+    }
+
+    fn tell_seen(&self, key: &Key, site: &Site, out: &mut Outbox) {
+        let Some((record, reach)) = self.heard.record(key).zip(self.heard.reach(key)) else { return };
+        let named =
+            |(on, ip): &(u32, IpAddr)| site.net.names.get(on).map(|name| Reach { ip: *ip, interface: name.clone() });
+        out.tell(Sighting::Seen { record: record.clone(), reach: reach.iter().filter_map(named).collect() });
+    }
+
+    /// What the registries of this process want to know, by domain: asks what is new and forgets the rest.
+    pub fn sync(&mut self, now: Time, wanted: &BTreeSet<(Domain, Question)>) {
+        self.asks.sync(now, wanted);
+        let asks = &self.asks;
+        self.heard.retain(|domain, service| asks.wants(domain, service));
+        let heard = &self.heard;
+        self.goodbyes.retain(|key, _| heard.record(key).is_some());
+    }
+
+    /// Tells what is held in answer to a question.
+    pub fn tell_held(&self, domain: Domain, question: &Question, site: &Site, out: &mut Outbox) {
+        for key in self.heard.keys(domain, question) {
+            self.tell_seen(&key, site, out);
+        }
+    }
+
+    /// Forgets what was heard where nobody speaks any more, and asks again where `fresh` says.
+    pub fn renew(&mut self, now: Time, fresh: &BTreeSet<u32>, site: &Site) {
+        self.heard.retain_interfaces(|index| site.net.names.contains_key(&index));
+        if !fresh.is_empty() {
+            self.asks.renew(now);
+        }
+    }
+
+    /// Whether the node was heard here.
+    pub fn holds(&self, key: &str) -> bool {
+        self.heard.record(key).is_some()
+    }
+
+    /// Asks whether a node lives.
+    pub fn check(&mut self, key: &Key, site: &Site, out: &mut Outbox) {
+        let Some((record, domain)) = self.heard.record(key).zip(self.heard.domain(key)) else { return };
+        let labels = wire::instance(record.node.id(), &record.service.name, domain);
+        let Some(name) = labels.ok().and_then(|labels| Name::of(labels, Case::Kept)) else { return };
+        let bytes = asks::query(self.rng.u16(..), name, message::rtype::ANY);
+        site.places_of(domain).into_iter().for_each(|place| out.ask(place, bytes.clone()));
+    }
+
+    /// A node was deleted for silence: it is new when it is heard again.
+    pub fn expired(&mut self, key: &str) {
+        self.goodbyes.remove(key);
+        self.heard.remove(key);
+    }
+
+    /// Questions whose answers still come.
+    pub fn incomplete(&self) -> BTreeSet<Question> {
+        self.asks.incomplete()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time, site: &Site, out: &mut Outbox) {
+        let due: Vec<Key> = self.goodbyes.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
+        for key in due {
+            self.goodbyes.remove(&key);
+            self.heard.remove(&key);
+            out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
+        }
+        self.unsaid.handle_timeout(now);
+        self.heard.handle_timeout(now);
+        self.answers.release(now, &self.said, &self.host, site, out);
+        self.asks.poll(now, site, out);
+    }
+
+    /// Lets out what the pace of answers allows.
+    pub fn release(&mut self, now: Time, site: &Site, out: &mut Outbox) {
+        self.answers.release(now, &self.said, &self.host, site, out);
+    }
+
+    /// When something is due next, but for announcements, which wait for their pace.
+    pub fn next_due(&mut self, now: Time) -> Option<Time> {
+        let goodbye = self.goodbyes.values().min().copied();
+        [goodbye, self.unsaid.next_due(), self.answers.next_due(now), self.asks.next_due(now)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Counters for `stats`.
+    pub fn counts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("go-micro-published", self.said.len() as u64),
+            ("go-micro-too-large", self.said.too_large()),
+            ("go-micro-held", self.heard.len() as u64),
+            ("go-micro-questions", self.asks.len() as u64),
+            ("go-micro-asks-refused", self.answers.refused()),
+        ]
+    }
+}
+
+/// The domain of a name of the dialect, and the labels before it. Names of DNS-SD, under `_tcp` and `_udp`, are not.
+fn domain_of(name: &Name) -> Option<(Domain, Vec<&[u8]>)> {
+    let mut labels: Vec<&[u8]> = name.labels().collect();
+    let last = labels.pop()?;
+    let domain = DOMAINS.into_iter().find(|domain| last == domain.as_str().as_bytes())?;
+    let of_dns_sd = labels.last().is_none_or(|label| matches!(*label, b"_tcp" | b"_udp"));
+    (!of_dns_sd).then_some((domain, labels))
+}
+
+/// Labels as go-micro writes them; `None` if that could be read otherwise.
+fn dotted(labels: &[&[u8]]) -> Option<String> {
+    let texts: Vec<&str> = labels.iter().map(|label| std::str::from_utf8(label).ok()).collect::<Option<_>>()?;
+    let whole = !texts.is_empty() && texts.iter().all(|text| !text.contains('.'));
+    whole.then(|| texts.join("."))
+}

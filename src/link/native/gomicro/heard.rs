@@ -1,0 +1,247 @@
+//! The nodes that others publish on go-micro's wire, as far as anybody here wants them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::limits;
+use crate::link::native::interest::asks_for;
+use crate::link::native::message::{Data, Message};
+use crate::link::native::name::Name;
+use crate::link::native::publication::{strings, IN};
+use crate::options::Domain;
+use crate::record::{Key, Question, Record, Time};
+use crate::wire::gomicro as wire;
+use crate::wire::Refused;
+
+/// Entries taken of one message; go-micro says one.
+const ENTRIES: usize = 16;
+/// Addresses from which one node is said, at most.
+const SENDERS: usize = 8;
+/// How long it is remembered that an entry is known by other means, milliseconds.
+const TWINS_MS: u64 = 60_000;
+
+/// What one name of a message says.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Of the node.
+    pub name: &'a Name,
+    /// 0 = goodbye.
+    pub ttl: u32,
+    port: u16,
+    address: Option<IpAddr>,
+    txt: &'a [u8],
+}
+
+/// The entries of a message: an SRV record with its TXT and the address of its target.
+pub fn entries(message: &Message) -> Vec<Entry<'_>> {
+    let all = || message.answers.iter().chain(&message.additionals).filter(|record| record.class == IN);
+    let entry = |record: &'_ crate::link::native::message::Record| {
+        let Data::Srv { port, target } = &record.data else { return None };
+        let txt = all().find_map(|other| match &other.data {
+            Data::Txt(data) if other.name == record.name => Some(&**data),
+            _ => None,
+        });
+        let address = all().filter(|other| other.name == *target).find_map(|other| match other.data {
+            Data::A(v4) => Some(IpAddr::V4(v4)),
+            Data::Aaaa(v6) => Some(IpAddr::V6(v6)),
+            _ => None,
+        });
+        Some((*port, address, txt?))
+    };
+    let whole = |record| entry(record).map(|(port, address, txt)| (record, port, address, txt));
+    let entries = all().filter_map(whole).take(ENTRIES);
+    entries
+        .map(|(record, port, address, txt)| Entry { name: &record.name, ttl: record.ttl, port, address, txt })
+        .collect()
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Said {
+    /// Who sent it.
+    pub from: IpAddr,
+    /// The interface it came over.
+    pub interface: u32,
+    /// The domain of its names.
+    pub domain: Domain,
+}
+
+/// What an entry came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// New, or with other data than before.
+    Changed(Key),
+    /// As it was.
+    Repeated(Key),
+    /// It is to be gone.
+    Goodbye(Key),
+    /// Another host says otherwise.
+    Doubted(Key),
+    /// Not kept, for this reason.
+    Dropped(&'static str),
+    /// Not wanted, or known by other means.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Node {
+    record: Arc<Record>,
+    domain: Domain,
+    digest: u64,
+    /// The hosts that say so, the first to do so first, and the interfaces they are heard on.
+    reach: BTreeSet<(u32, IpAddr)>,
+    first: IpAddr,
+}
+
+/// Everything held.
+#[derive(Debug, Default)]
+pub struct Heard {
+    nodes: BTreeMap<Key, Node>,
+    /// By the digest of what is said.
+    digests: HashMap<u64, Key>,
+    /// Digests of what this process, or DNS-SD, says too.
+    twins: HashSet<u64>,
+    twins_since: Time,
+    /// How many nodes each sender said first.
+    said_by: HashMap<IpAddr, usize>,
+    hasher: RandomState,
+}
+
+impl Heard {
+    /// How many nodes are held.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The record of a node.
+    pub fn record(&self, key: &str) -> Option<&Arc<Record>> {
+        self.nodes.get(key).map(|node| &node.record)
+    }
+
+    /// The domain of a node.
+    pub fn domain(&self, key: &str) -> Option<Domain> {
+        self.nodes.get(key).map(|node| node.domain)
+    }
+
+    /// Where a node was heard, and from whom.
+    pub fn reach(&self, key: &str) -> Option<&BTreeSet<(u32, IpAddr)>> {
+        self.nodes.get(key).map(|node| &node.reach)
+    }
+
+    /// The keys of what is asked for.
+    pub fn keys(&self, domain: Domain, question: &Question) -> Vec<Key> {
+        let asked = |node: &Node| node.domain == domain && asks_for(question, &node.record.service.name);
+        self.nodes.iter().filter(|(_, node)| asked(node)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Takes an entry. Those of services that are not `wanted`, and of nodes that are known as a `twin`, are not kept.
+    pub fn take(
+        &mut self,
+        said: Said,
+        entry: &Entry<'_>,
+        wanted: impl Fn(&str) -> bool,
+        twin: impl Fn(&Record) -> bool,
+    ) -> Outcome {
+        let digest = self.hasher.hash_one((entry.name, entry.port, entry.address, entry.txt));
+        if self.twins.contains(&digest) {
+            return Outcome::Nothing;
+        }
+        if let Some(key) = self.digests.get(&digest).cloned() {
+            return match entry.ttl {
+                0 => Outcome::Goodbye(key),
+                _ => self.again(said, key),
+            };
+        }
+        let labels: Vec<&[u8]> = entry.name.labels().collect();
+        let record = match wire::decode(&labels, &strings(entry.txt), entry.port, entry.address) {
+            Ok(record) if !wanted(&record.service.name) => return Outcome::Nothing,
+            Ok(record) => record,
+            Err(Refused(reason)) => return Outcome::Dropped(reason),
+        };
+        if twin(&record) {
+            if self.twins.len() < limits::VIEW_NODES {
+                self.twins.insert(digest);
+            }
+            return Outcome::Nothing;
+        }
+        match (entry.ttl, self.nodes.contains_key(&record.key)) {
+            (0, true) => Outcome::Goodbye(record.key),
+            (0, false) => Outcome::Nothing,
+            _ => self.put(said, record, digest),
+        }
+    }
+
+    /// The same as before.
+    fn again(&mut self, said: Said, key: Key) -> Outcome {
+        let Some(node) = self.nodes.get_mut(&key) else { return Outcome::Nothing };
+        let place = (said.interface, said.from);
+        let new = !node.reach.contains(&place) && node.reach.len() < SENDERS;
+        match new && node.reach.insert(place) {
+            true => Outcome::Changed(key),
+            false => Outcome::Repeated(key),
+        }
+    }
+
+    fn put(&mut self, said: Said, record: Record, digest: u64) -> Outcome {
+        let key = record.key.clone();
+        let place = (said.interface, said.from);
+        let mut reach = BTreeSet::from([place]);
+        if let Some(known) = self.nodes.get(&key) {
+            let by_others = known.reach.iter().all(|(_, from)| *from != said.from);
+            if known.record.revision > record.revision {
+                return Outcome::Dropped("older-revision");
+            }
+            if by_others && !known.record.same_data(&record) {
+                return Outcome::Doubted(key);
+            }
+            reach.extend(known.reach.iter().take(SENDERS - 1));
+            self.remove(&key);
+        } else if self.nodes.len() >= limits::VIEW_NODES {
+            return Outcome::Dropped("cache-full");
+        } else if self.said_by.get(&said.from).is_some_and(|count| *count >= limits::SENDER_NODES) {
+            return Outcome::Dropped("sender-full");
+        }
+        *self.said_by.entry(said.from).or_default() += 1;
+        self.digests.insert(digest, key.clone());
+        let (record, domain, first) = (Arc::new(record), said.domain, said.from);
+        self.nodes.insert(key.clone(), Node { record, domain, digest, reach, first });
+        Outcome::Changed(key)
+    }
+
+    /// Forgets a node.
+    pub fn remove(&mut self, key: &str) {
+        let Some(node) = self.nodes.remove(key) else { return };
+        self.digests.remove(&node.digest);
+        match self.said_by.get_mut(&node.first) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.said_by.remove(&node.first)),
+        }
+    }
+
+    /// Forgets the services that `keep` does not want.
+    pub fn retain(&mut self, keep: impl Fn(Domain, &str) -> bool) {
+        let unwanted = |node: &Node| !keep(node.domain, &node.record.service.name);
+        let gone: Vec<Key> = self.nodes.iter().filter(|(_, n)| unwanted(n)).map(|(key, _)| key.clone()).collect();
+        gone.iter().for_each(|key| self.remove(key));
+    }
+
+    /// Forgets what was heard on interfaces that are gone.
+    pub fn retain_interfaces(&mut self, there: impl Fn(u32) -> bool) {
+        for node in self.nodes.values_mut() {
+            node.reach.retain(|(index, _)| there(*index));
+        }
+        let gone: Vec<Key> =
+            self.nodes.iter().filter(|(_, n)| n.reach.is_empty()).map(|(key, _)| key.clone()).collect();
+        gone.iter().for_each(|key| self.remove(key));
+    }
+
+    /// Forgets now and then what is known by other means.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if now.0 >= self.twins_since.0 + TWINS_MS {
+            self.twins_since = now;
+            self.twins = HashSet::new();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What this process publishes on go-micro's wire.
+
+use std::cell::{Cell, OnceCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::answers::Wanted;
+use super::dotted;
+use crate::limits;
+use crate::link::native::message::{rtype, Builder, Data, Question, Record};
+use crate::link::native::name::{Case, Name};
+use crate::link::native::publication::IN;
+use crate::link::native::serve::MESSAGE;
+use crate::options::{Domain, Wire};
+use crate::record::{self, Key, Owner};
+use crate::wire::address::is_this_host;
+use crate::wire::{dnssd, gomicro};
+
+/// Seconds that a record lives by what go-micro says; it holds to none.
+pub const TTL: u32 = 120;
+/// The port of a list entry, which nobody listens on.
+const LIST_PORT: u16 = 9_999;
+/// What go-micro gives each SRV record.
+const PRIORITY_AND_WEIGHT: [u8; 4] = [0, 10, 0, 1];
+
+/// A published node.
+#[derive(Debug)]
+pub struct Node {
+    /// As registered.
+    pub record: Arc<record::Record>,
+    /// Its domain.
+    pub domain: Domain,
+    /// The TXT data, deflated when first needed; `None` = too large.
+    txt: OnceCell<Option<Box<[u8]>>>,
+}
+
+/// Every node published.
+#[derive(Debug, Default)]
+pub struct Said {
+    nodes: HashMap<Key, Node>,
+    services: BTreeMap<(Domain, Arc<str>), BTreeSet<Key>>,
+    /// The registries that have published, and how many nodes each has.
+    owners: BTreeMap<Owner, usize>,
+    too_large: Cell<u64>,
+}
+
+impl Said {
+    /// Publishes a record that the wire can carry.
+    pub fn put(&mut self, record: Arc<record::Record>, domain: Domain) {
+        self.remove(&record.key);
+        if gomicro::unfit(&record, domain).is_some() {
+            return;
+        }
+        let service = (domain, Arc::from(record.service.name.as_str()));
+        self.services.entry(service).or_default().insert(record.key.clone());
+        *self.owners.entry(record.owner.clone()).or_default() += 1;
+        self.nodes.insert(record.key.clone(), Node { record, domain, txt: OnceCell::new() });
+    }
+
+    /// Takes a node out.
+    pub fn remove(&mut self, key: &str) -> Option<Node> {
+        let node = self.nodes.remove(key)?;
+        match self.owners.get_mut(&node.record.owner) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.owners.remove(&node.record.owner)),
+        }
+        let service = (node.domain, Arc::from(node.record.service.name.as_str()));
+        if let Some(keys) = self.services.get_mut(&service) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.services.remove(&service);
+            }
+        }
+        Some(node)
+    }
+
+    /// A node.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.nodes.get(key)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How many were found too large, so far.
+    pub fn too_large(&self) -> u64 {
+        self.too_large.get()
+    }
+
+    /// The keys of all nodes.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.nodes.keys()
+    }
+
+    /// The nodes that no other wire carries.
+    pub fn alone(&self) -> impl Iterator<Item = &Arc<record::Record>> {
+        self.nodes.values().map(|node| &node.record).filter(|record| record.wire == Wire::GoMicro)
+    }
+
+    /// The services of a domain, each with one of its nodes for each registry.
+    pub fn services(&self, domain: Domain) -> Vec<(Arc<str>, Key)> {
+        let mut services = Vec::new();
+        for ((_, service), keys) in
+            self.services.range((domain, Arc::from(""))..).take_while(|((d, _), _)| *d == domain)
+        {
+            let mut owners: BTreeSet<&Owner> = BTreeSet::new();
+            let first = keys.iter().filter(|key| self.get(key).is_some_and(|node| owners.insert(&node.record.owner)));
+            services.extend(first.map(|key| (service.clone(), key.clone())));
+        }
+        services
+    }
+
+    /// What a question about these labels before the domain wants: PTR or ANY of a service its nodes, ANY, SRV or TXT
+    /// of a node itself.
+    pub fn wanted(&self, domain: Domain, labels: &[&[u8]], rtype: u16) -> Wanted {
+        let service = dotted(labels).and_then(|name| self.services.get(&(domain, Arc::from(name))));
+        if let Some(keys) = service.filter(|_| matches!(rtype, rtype::PTR | rtype::ANY)) {
+            return Wanted::Nodes(keys.iter().cloned().collect());
+        }
+        match rtype {
+            rtype::ANY | rtype::SRV | rtype::TXT => Wanted::Node(self.named(domain, labels)),
+            _ => Wanted::Node(None),
+        }
+    }
+
+    /// The node of this name: wherever the id may end and the service begin.
+    fn named(&self, domain: Domain, labels: &[&[u8]]) -> Option<Key> {
+        (1..labels.len()).find_map(|cut| {
+            let (id, service) = (dotted(&labels[..cut])?, dotted(&labels[cut..])?);
+            let keys = self.services.get(&(domain, Arc::from(service.as_str())))?;
+            let mut labels = self.owners.keys().map(|owner| dnssd::instance_label(owner, &service, &id));
+            labels.find_map(|key| keys.get(key.as_str()).cloned())
+        })
+    }
+
+    /// SRV, address and TXT of a node; `None` if it has no address here or is too large.
+    pub fn records(&self, node: &Node, addrs: &[IpAddr], host: &Name, ttl: u32) -> Option<Vec<Record>> {
+        let record = &node.record;
+        let labels = gomicro::instance(record.node.id(), &record.service.name, node.domain).ok()?;
+        let name = Name::of(labels, Case::Kept)?;
+        let address = address(record.node.address(), addrs)?;
+        let txt = node.txt.get_or_init(|| {
+            let deflated = gomicro::deflate(record, node.domain);
+            let fits = gomicro::strings(&deflated).len() <= limits::TXT_BYTES;
+            self.too_large.set(self.too_large.get() + u64::from(!fits));
+            fits.then(|| deflated.into_boxed_slice())
+        });
+        let txt = Data::Txt(gomicro::strings(txt.as_ref()?).into());
+        Some(records(name, host, (record.node.port(), address, txt), ttl))
+    }
+}
+
+/// SRV, address and TXT of one name.
+fn records(name: Name, host: &Name, (port, address, txt): (u16, IpAddr, Data), ttl: u32) -> Vec<Record> {
+    let srv = [&PRIORITY_AND_WEIGHT, &port.to_be_bytes()[..], host.as_wire()].concat();
+    let address = match address {
+        IpAddr::V4(v4) => Data::A(v4),
+        IpAddr::V6(v6) => Data::Aaaa(v6),
+    };
+    let record = |name: &Name, data| Record { name: name.clone(), class: IN, flush: false, ttl, data };
+    vec![record(&name, Data::Other(rtype::SRV, srv.into())), record(host, address), record(&name, txt)]
+}
+
+/// What go-micro answers for a service to who asks which there are.
+pub fn list_entry(service: &str, domain: Domain, host: &Name) -> Option<Vec<Record>> {
+    let name = Name::of(gomicro::list_entry(service, domain).ok()?, Case::Kept)?;
+    let nowhere = IpAddr::from([0, 0, 0, 0]);
+    Some(records(name, host, (LIST_PORT, nowhere, Data::Other(rtype::TXT, Arc::from([]))), TTL))
+}
+
+/// The PTR record from the name that was asked for.
+pub fn pointer(asked: &Name, instance: &Record) -> Record {
+    Record { name: asked.clone(), data: Data::Ptr(instance.name.clone()), ..instance.clone() }
+}
+
+/// A response.
+pub fn message(id: u16, question: Option<&Question>, records: &[Record]) -> Option<Vec<u8>> {
+    let mut builder = Builder::response(id, MESSAGE);
+    let asked = question.is_none_or(|question| builder.question(question));
+    (asked && builder.answers(&records.iter().collect::<Vec<_>>())).then(|| builder.finish())
+}
+
+/// The one address that a node has on an interface with these: IPv4 before IPv6, routed before link-local.
+fn address(registered: &str, addrs: &[IpAddr]) -> Option<IpAddr> {
+    if !is_this_host(registered) {
+        let bare = registered.split('%').next().unwrap_or_default();
+        return bare.parse().ok();
+    }
+    let class = |ip: &&IpAddr| match ip {
+        IpAddr::V4(_) => 0,
+        IpAddr::V6(v6) => 1 + u8::from(v6.is_unicast_link_local()),
+    };
+    addrs.iter().min_by_key(class).copied()
+}

@@ -1,0 +1,215 @@
+//! go-micro's dialect on the simulated link: among ourselves, and with captured packets of go-micro.
+
+use std::net::SocketAddr;
+
+use mdns_registry::link::native::message;
+use mdns_registry::options::Wires;
+use mdns_registry::{Action, Domain, Selection};
+
+use crate::net::{service, Net, Weather};
+
+const BOTH: Wires = Wires { dns_sd: true, go_micro: Some(Domain::Micro), named: false };
+const MICRO: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Micro), named: true };
+const LOCAL: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Local), named: true };
+
+/// What is heard of a node of go-micro that was captured, by its kind: announce, goodbye, ….
+fn captured(case: &str, kind: &str) -> Vec<u8> {
+    let path = format!("{}/tests/golden/gomicro/{case}.hex", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut lines = text.lines();
+    while let Some(heading) = lines.next() {
+        let hex = lines.next().unwrap();
+        if heading.split(": ").nth(1).unwrap().starts_with(kind) {
+            return data_encoding::HEXLOWER.decode(hex.trim().as_bytes()).unwrap();
+        }
+    }
+    panic!("{case} has no {kind}")
+}
+
+fn its_host() -> SocketAddr {
+    "10.78.0.1:5353".parse().unwrap()
+}
+
+const GREETER: &str = "go.micro.srv.greeter";
+const GREETER_ID: &str = "go.micro.srv.greeter-a1b2c3";
+
+#[test]
+fn registries_that_speak_only_go_micros_wire_find_each_other_by_it() {
+    let mut net = Net::new(41, Weather::FAIR);
+    let (one, two) = (net.host_with(MICRO), net.host_with(MICRO));
+    net.register(one, &service("greeter", 0..3), 120);
+    net.run(5_000);
+    let (ms, found) = net.get(two, "greeter");
+    assert!(found == 3 && ms <= 60, "{found} in {ms} ms");
+    let watch = net.watch(two, None);
+    net.run(1_000);
+    assert_eq!(net.events(two, watch).len(), 3);
+    net.register(one, &service("greeter", 3..4), 120);
+    net.run(10_000);
+    assert_eq!(net.events(two, watch), [(Action::Create, "greeter-3".into(), 8_003)]);
+    net.deregister(one, &Selection::from_json(r#"{"name":"greeter","nodes":[{"id":"greeter-0"}]}"#).unwrap());
+    net.run(2_000);
+    assert_eq!(net.events(two, watch), [(Action::Delete, "greeter-0".into(), 8_000)]);
+}
+
+#[test]
+fn a_node_on_both_wires_is_told_once_and_goes_once() {
+    let mut net = Net::new(42, Weather::FAIR);
+    let (one, two) = (net.host_with(BOTH), net.host_with(BOTH));
+    let watch = net.watch(two, None);
+    net.run(1_000);
+    net.register(one, &service("greeter", 0..2), 120);
+    net.run(100_000);
+    assert_eq!(net.events(two, watch).len(), 2);
+    assert_eq!(net.found(two, "greeter"), 2);
+    net.close(one);
+    net.run(100_000);
+    let left = net.events(two, watch);
+    assert!(left.len() == 2 && left.iter().all(|(action, ..)| *action == Action::Delete), "{left:?}");
+}
+
+#[test]
+fn another_domain_or_wire_is_not_heard() {
+    let mut net = Net::new(43, Weather::FAIR);
+    let publishers = [net.host_with(MICRO), net.host_with(LOCAL), net.host()];
+    for (i, host) in publishers.into_iter().enumerate() {
+        net.register(host, &service("greeter", i * 10..i * 10 + 1 + i), 120);
+    }
+    net.run(3_000);
+    for (wires, found) in [(MICRO, 1), (LOCAL, 2), (Wires::DNS_SD, 3), (BOTH, 4)] {
+        let asker = net.host_with(wires);
+        assert_eq!(net.get(asker, "greeter").1, found, "{wires:?}");
+    }
+}
+
+#[test]
+fn six_announcements_are_one_create_and_a_goodbye_is_one_delete() {
+    for (case, wires) in [("gmhead-small", BOTH), ("gm2019-small", LOCAL)] {
+        let mut net = Net::new(44, Weather::FAIR);
+        let host = net.host_with(wires);
+        let watch = net.watch(host, Some(GREETER));
+        net.run(2_000);
+        for _ in 0..6 {
+            net.inject(its_host(), Some(host), captured(case, "announce"));
+            net.run(300);
+        }
+        assert_eq!(net.events(host, watch), [(Action::Create, GREETER_ID.into(), 8_080)], "{case}");
+        for _ in 0..2 {
+            net.inject(its_host(), Some(host), captured(case, "goodbye"));
+        }
+        net.run(1_500);
+        assert_eq!(net.events(host, watch), [(Action::Delete, GREETER_ID.into(), 8_080)], "{case}");
+    }
+}
+
+#[test]
+fn a_goodbye_is_not_believed_of_a_node_that_answers_when_it_is_asked() {
+    let mut net = Net::new(45, Weather::FAIR);
+    let (one, two) = (net.host_with(MICRO), net.host_with(MICRO));
+    net.register(one, &service("greeter", 0..1), 120);
+    let watch = net.watch(two, None);
+    net.run(3_000);
+    assert_eq!(net.events(two, watch).len(), 1);
+    let goodbye = goodbye_of(net.last(one, "multicast"));
+    let from = SocketAddr::from((net.hosts[one].ip, 5_353));
+    net.inject(from, Some(two), goodbye);
+    net.run(5_000);
+    assert_eq!(net.events(two, watch), []);
+    assert_eq!(net.found(two, "greeter"), 1);
+}
+
+/// The same message with every time to live 0.
+fn goodbye_of(announcement: &[u8]) -> Vec<u8> {
+    let mut bytes = announcement.to_vec();
+    let ttl = [0, 0, 0, 120];
+    let places: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..*at + 4] == ttl).collect();
+    assert_eq!(places.len(), 3);
+    places.into_iter().for_each(|at| bytes[at + 3] = 0);
+    bytes
+}
+
+#[test]
+fn a_killed_node_is_gone_within_91_s_and_a_live_one_stays() {
+    let mut net = Net::new(46, Weather::lossy(0.05));
+    let (one, two, watcher) = (net.host_with(MICRO), net.host_with(MICRO), net.host_with(BOTH));
+    net.register(one, &service("greeter", 0..5), 120);
+    net.register(two, &service("greeter", 5..10), 120);
+    let watch = net.watch(watcher, Some("greeter"));
+    net.run(600_000);
+    assert_eq!(net.events(watcher, watch).len(), 10);
+    // Without its owner's word it lives as a node of go-micro does.
+    net.kill(two);
+    net.run(125_000);
+    let gone = net.events(watcher, watch);
+    assert!(gone.len() == 5 && gone.iter().all(|(action, ..)| *action == Action::Delete), "{gone:?}");
+    assert_eq!(net.found(watcher, "greeter"), 5);
+}
+
+#[test]
+fn a_silent_node_of_go_micro_is_gone_within_91_s() {
+    let mut net = Net::new(47, Weather::FAIR);
+    let host = net.host_with(BOTH);
+    net.watch(host, Some(GREETER));
+    net.run(2_000);
+    net.inject(its_host(), Some(host), captured("gmhead-small", "announce"));
+    net.run(1);
+    assert_eq!(net.found(host, GREETER), 1);
+    net.run(89_900);
+    assert_eq!(net.found(host, GREETER), 1);
+    net.run(1_200);
+    assert_eq!(net.found(host, GREETER), 0);
+}
+
+#[test]
+fn a_thousand_nodes_are_all_found_through_loss() {
+    for loss in [0.0, 0.3] {
+        let mut net = Net::new(48, Weather::lossy(loss));
+        for i in 0..10 {
+            let host = net.host_with(MICRO);
+            net.register(host, &service("greeter", i * 100..(i + 1) * 100), 120);
+        }
+        net.run(5_000);
+        let asker = net.host_with(MICRO);
+        let (ms, found) = net.get(asker, "greeter");
+        assert!(found >= 990 && ms <= 400, "loss {loss}: {found} in {ms} ms");
+        assert!(net.run_until(|net| net.found(asker, "greeter") == 1_000, 125_000), "{}", net.found(asker, "greeter"));
+    }
+}
+
+#[test]
+fn who_asks_without_end_gets_four_megabytes_a_second() {
+    let mut net = Net::new(49, Weather::FAIR);
+    let host = net.host_with(MICRO);
+    for part in 0..10 {
+        net.register(host, &service("greeter", part * 100..(part + 1) * 100), 120);
+    }
+    net.run(10_000);
+    let question = captured("gmhead-endpoints", "get-query");
+    let before = net.sent["bytes"];
+    for i in 0..2_000_u16 {
+        net.inject(SocketAddr::from(([10, 9, 9, 9], 40_000 + i)), Some(host), question.clone());
+        net.run(1);
+    }
+    let sent = net.sent["bytes"] - before;
+    assert!((6 << 20..=13 << 20).contains(&sent), "{sent} bytes in 2 s");
+}
+
+#[test]
+fn a_question_from_port_5353_is_answered_without_a_question_section() {
+    let mut net = Net::new(50, Weather::FAIR);
+    let host = net.host_with(MICRO);
+    net.register(host, &service("greeter", 0..1), 120);
+    net.run(5_000);
+    let question = captured("gmhead-endpoints", "get-query");
+    for (port, questions) in [(40_001, 1), (5_353, 0)] {
+        net.inject(SocketAddr::from(([10, 9, 9, 9], port)), Some(host), question.clone());
+        net.run(10);
+        let answer = message::parse(net.last(host, "unicast")).unwrap();
+        assert_eq!((answer.questions.len(), answer.answers.len()), (questions, 4), "asked from port {port}");
+    }
+    let unicasts = net.sent["unicast"];
+    let answer = captured("gmhead-endpoints", "get-response");
+    net.inject(SocketAddr::from(([10, 9, 9, 9], 40_001)), Some(host), answer);
+    net.run(100);
+    assert_eq!(net.sent["unicast"], unicasts, "a response is never answered");
+}
