@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use mdns_registry::{
-    Action, Change, Event, Next, Node, Options, Reason, RegisterOptions, Registry, Selection, Service, Status,
-    WatchOptions, Watcher,
+    Action, Change, Event, LinkKind, Next, Node, Options, Reason, RegisterOptions, Registry, Selection, Service,
+    Status, WatchOptions, Watcher,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -276,8 +276,15 @@ fn the_async_face_works_in_the_callers_own_runtime() {
 fn stats_show_what_is_kept() {
     let registry = open();
     register(&registry, &service("counted", "", &["n"], 80));
+    let named = r#"{"name":"named","nodes":[{"id":"n","address":"db.example.org","port":80}]}"#;
+    register(&registry, &Service::from_json(named).unwrap());
     let stats: serde_json::Value = serde_json::from_str(&registry.stats().unwrap()).unwrap();
-    assert_eq!(stats["registered"], 1);
+    assert_eq!(stats["registered"], 2);
     assert_eq!(stats["interfaces"][0]["name"], "lo");
-    assert_eq!(stats["wires"]["go-micro"], "left out: not built yet");
+    assert_eq!(stats["wires"]["dns-sd"], "in use");
+    let left_out = match registry.options().link {
+        LinkKind::Native => "in use; 1 nodes left out: address is a host name",
+        _ => "left out: the link \"mdns-sd\" cannot carry it",
+    };
+    assert_eq!(stats["wires"]["go-micro"], left_out);
 }

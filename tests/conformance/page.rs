@@ -10,7 +10,7 @@ const HEAD: &str = "# Conformance
 What RFC 6762 and RFC 6763 ask of a registry, and what each link does. Each row is a test that sends and reads packets on another host
 (`tests/conformance`); a row that a link fails is run as well and must fail, one
 that it meets at times is not run on it. Sections are of RFC 6762 where no other is named; F-numbers are
-findings in mdns-sd. This page is written by `make conformance`, from the rows of the tests.
+findings in mdns-sd. The wire is DNS-SD; go-micro's own is what go-micro makes of it (docs/go-micro.md). This page is written by `make conformance`, from the rows of the tests.
 
 | section | requirement | native | mdns-sd |
 |---|---|---|---|

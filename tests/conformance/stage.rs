@@ -65,7 +65,7 @@ impl Stage {
         let capture = prober.capture();
         let (radio, radio_v6) = prober.inside(|| (radio((Ipv4Addr::UNSPECIFIED, PORT).into()), radio_v6()));
         let began = Instant::now();
-        let agent = Agent::start_with(&subject, &json!({"link": link.as_str()}));
+        let agent = Agent::start_with(&subject, &json!({"link": link.as_str(), "wire": ["dns-sd"]}));
         Stage { agent, capture, radio, radio_v6, prober, subject, began, _lab: lab }
     }
 

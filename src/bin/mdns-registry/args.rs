@@ -207,8 +207,8 @@ mod tests {
     }
 
     #[test]
-    fn an_unbuilt_wire_is_refused_by_name() {
-        let error = parse("--wire go-micro list").unwrap().shared.over(Options::default()).unwrap_err();
+    fn a_wire_that_the_link_cannot_carry_is_refused_by_name() {
+        let error = parse("--wire go-micro --link mdns-sd list").unwrap().shared.over(Options::default()).unwrap_err();
         assert_eq!(error.status(), mdns_registry::Status::UNSUPPORTED, "{error}");
     }
 
