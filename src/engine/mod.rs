@@ -5,6 +5,7 @@
 
 mod lease;
 mod lookup;
+mod twins;
 mod view;
 mod watch;
 
@@ -392,12 +393,19 @@ impl Engine {
     }
 
     fn tell(&mut self, delta: Delta) {
+        let others = self.view.settle_twins(&delta);
+        // One of two comes before the other goes.
+        let (first, last): (Vec<_>, Vec<_>) = others.into_iter().partition(|other| other.now.is_some());
+        first.into_iter().chain([delta]).chain(last).for_each(|delta| self.note(&delta));
+    }
+
+    fn note(&mut self, delta: &Delta) {
         if delta.is_empty() {
             return;
         }
         let mut told = Vec::new();
         for (id, watch) in &mut self.watches {
-            watch.note(&delta);
+            watch.note(delta);
             told.push(*id);
         }
         told.into_iter().for_each(|id| self.wake(id));

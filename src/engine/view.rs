@@ -85,14 +85,14 @@ impl Life {
 }
 
 #[derive(Debug)]
-struct Entry {
-    listed: Arc<Listed>,
+pub(super) struct Entry {
+    pub(super) listed: Arc<Listed>,
     reach: Arc<[Reach]>,
     life: Life,
 }
 
 impl Entry {
-    fn record(&self) -> &Arc<Record> {
+    pub(super) fn record(&self) -> &Arc<Record> {
         &self.listed.record
     }
 }
@@ -113,10 +113,13 @@ fn share<T: ?Sized + PartialEq>(recent: &mut Arc<T>, one: impl AsRef<T> + Into<A
 
 /// The nodes of one service name, and what reads of it were answered last.
 #[derive(Debug, Default)]
-struct Group {
-    keys: BTreeSet<Key>,
+pub(super) struct Group {
+    pub(super) keys: BTreeSet<Key>,
+    /// Nodes of go-micro's wire that are not listed, as DNS-SD lists the same; and how many there are in all.
+    pub(super) hidden: BTreeSet<Key>,
+    pub(super) of_go_micro: usize,
     /// How many of the nodes have each id, by its hash: more than one where owners disagree.
-    ids: HashMap<u64, u32>,
+    pub(super) ids: HashMap<u64, u32>,
     services: OnceLock<Arc<Vec<Service>>>,
     json: OnceLock<Arc<str>>,
 }
@@ -133,8 +136,8 @@ pub enum Due {
 /// Every node known to one registry.
 #[derive(Debug)]
 pub struct View {
-    entries: BTreeMap<Key, Entry>,
-    groups: BTreeMap<Arc<str>, Group>,
+    pub(super) entries: BTreeMap<Key, Entry>,
+    pub(super) groups: BTreeMap<Arc<str>, Group>,
     timers: BTreeSet<(Time, Key)>,
     recent: Recent,
     hasher: RandomState,
@@ -201,15 +204,10 @@ impl View {
         let key = record.key.clone();
         let had = self.take(&key);
         let reason = match &had {
-            Some(had) => had.listed.reason,
+            Some(had) => had.reason,
             None if self.has_twin(&record) => Reason::Duplicate,
             None => Reason::Announced,
         };
-        let id = self.hash(record.node.id());
-        let group = self.groups.entry(Arc::from(record.service.name.as_str())).or_default();
-        group.keys.insert(key.clone());
-        *group.ids.entry(id).or_default() += 1;
-        (group.services, group.json) = (OnceLock::new(), OnceLock::new());
         let address = share(&mut self.recent.address, address);
         let listed = Arc::new(Listed { record, address, reason });
         let entry = Entry { listed: listed.clone(), reach: share(&mut self.recent.reach, reach), life };
@@ -217,8 +215,41 @@ impl View {
             self.timers.insert((due, key.clone()));
         }
         self.entries.insert(key.clone(), entry);
+        let group = self.groups.entry(Arc::from(listed.record.service.name.as_str())).or_default();
+        group.of_go_micro += usize::from(listed.record.wire == Wire::GoMicro);
+        let now = match self.is_said_better(&listed) {
+            true => {
+                self.hide(&key);
+                None
+            }
+            false => {
+                self.index(&listed);
+                Some(listed)
+            }
+        };
         let reason = if had.is_some() { Reason::Changed } else { reason };
-        Delta { key, had: had.map(|entry| entry.listed), now: Some(listed), reason }
+        Delta { key, had, now, reason }
+    }
+
+    /// Lists a node that is held.
+    pub(super) fn index(&mut self, listed: &Listed) {
+        let id = self.hash(listed.record.node.id());
+        let Some(group) = self.groups.get_mut(listed.record.service.name.as_str()) else { return };
+        group.keys.insert(listed.record.key.clone());
+        *group.ids.entry(id).or_default() += 1;
+        (group.services, group.json) = (OnceLock::new(), OnceLock::new());
+    }
+
+    /// Lists it no more.
+    pub(super) fn unindex(&mut self, listed: &Listed) {
+        let id = self.hash(listed.record.node.id());
+        let Some(group) = self.groups.get_mut(listed.record.service.name.as_str()) else { return };
+        group.keys.remove(&listed.record.key);
+        match group.ids.get_mut(&id) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(group.ids.remove(&id)),
+        }
+        (group.services, group.json) = (OnceLock::new(), OnceLock::new());
     }
 
     fn has_twin(&self, record: &Record) -> bool {
@@ -227,7 +258,7 @@ impl View {
     }
 
     /// Of 64 bits and keyed: that two ids have the same is not to be expected, and cannot be brought about.
-    fn hash(&self, id: &str) -> u64 {
+    pub(super) fn hash(&self, id: &str) -> u64 {
         self.hasher.hash_one(id)
     }
 
@@ -244,8 +275,7 @@ impl View {
 
     /// Removes a node.
     pub fn remove(&mut self, key: &Key, reason: Reason) -> Option<Delta> {
-        let entry = self.take(key)?;
-        Some(Delta { key: key.clone(), had: Some(entry.listed), now: None, reason })
+        self.entries.contains_key(key).then(|| Delta { key: key.clone(), had: self.take(key), now: None, reason })
     }
 
     /// Whether the node was heard, not registered here.
@@ -253,23 +283,23 @@ impl View {
         self.entries.get(key).is_some_and(|entry| entry.life != Life::Own)
     }
 
-    fn take(&mut self, key: &Key) -> Option<Entry> {
+    /// Takes a node out; as it was listed, if it was.
+    fn take(&mut self, key: &Key) -> Option<Arc<Listed>> {
         let entry = self.entries.remove(key)?;
         self.unschedule(&entry);
-        let name = entry.record().service.name.as_str();
-        let id = self.hash(entry.record().node.id());
+        let listed = entry.listed;
+        let name = listed.record.service.name.as_str();
+        let was_hidden = self.groups.get_mut(name).is_some_and(|group| group.hidden.remove(key));
+        if !was_hidden {
+            self.unindex(&listed);
+        }
         if let Some(group) = self.groups.get_mut(name) {
-            group.keys.remove(key);
-            match group.ids.get_mut(&id) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => drop(group.ids.remove(&id)),
-            }
-            (group.services, group.json) = (OnceLock::new(), OnceLock::new());
-            if group.keys.is_empty() {
+            group.of_go_micro -= usize::from(listed.record.wire == Wire::GoMicro);
+            if group.keys.is_empty() && group.hidden.is_empty() {
                 self.groups.remove(name);
             }
         }
-        Some(entry)
+        (!was_hidden).then_some(listed)
     }
 
     /// Forgets addresses heard on interfaces that `is_own` does not know any more, with the nodes that
@@ -309,6 +339,9 @@ impl View {
         let now = entry.listed.clone();
         if let Some(group) = self.groups.get_mut(now.record.service.name.as_str()) {
             (group.services, group.json) = (OnceLock::new(), OnceLock::new());
+            if group.hidden.contains(key) {
+                return Some(Delta { key: key.clone(), had: None, now: None, reason: Reason::Changed });
+            }
         }
         Some(Delta { key: key.clone(), had: Some(had), now: Some(now), reason: Reason::Changed })
     }
@@ -413,7 +446,10 @@ impl View {
         let from = cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let key = match service {
             Some(name) => self.groups.get(name)?.keys.range::<Key, _>((from, Bound::Unbounded)).next()?,
-            None => self.entries.range::<Key, _>((from, Bound::Unbounded)).next()?.0,
+            None => {
+                let mut later = self.entries.range::<Key, _>((from, Bound::Unbounded));
+                later.find(|(_, entry)| !self.is_hidden(entry))?.0
+            }
         };
         self.listed(key)
     }

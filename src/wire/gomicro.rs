@@ -17,7 +17,7 @@ use crate::error::{self, Error};
 use crate::limits;
 use crate::model::{self, Endpoint, Metadata, Node, Reader, Service, Value};
 use crate::options::{Domain, Wire};
-use crate::record::Record;
+use crate::record::{Key, Record};
 
 /// One TXT string, bytes.
 const STRING_BYTES: usize = 255;
@@ -179,6 +179,11 @@ pub fn decode(
         node: (&node).into(),
         key,
     })
+}
+
+/// The key of a node of go-micro's own.
+pub fn key(id: &str, service: &str, domain: Domain) -> Key {
+    Key::from(format!("{id}.{service}.{}.", domain.as_str()))
 }
 
 /// Whether a node is of this domain; one of our own kind tells no domain.
