@@ -27,14 +27,7 @@ const ANNOUNCED: Duration = Duration::from_secs(5);
 const MISSED_WITHIN: Duration = Duration::from_secs(95);
 const ROUTABLE: &str = "fd00:78::1";
 
-macro_rules! for_both {
-    ($($(#[$attribute:meta])* $test:ident;)*) => {
-        mod today { $(#[test] $(#[$attribute])* fn $test() { super::$test(super::Age::Today); })* }
-        mod january_2019 { $(#[test] $(#[$attribute])* fn $test() { super::$test(super::Age::January2019); })* }
-    };
-}
-
-for_both! {
+lab::gomicro::for_both_ages! {
     what_go_micro_registers_is_seen_by_every_face_as_by_go_micro;
     a_text_of_five_strings_is_read_whole;
     a_go_micro_node_comes_once_and_goes_once;
@@ -250,6 +243,41 @@ fn go_micro_is_told_when_ours_withdraws(age: Age) {
     agent.close();
     assert_eq!(go_micro.next_event(SOON)["event"], "delete");
     assert_eq!((go_micro.get("go.micro.srv.greeter"), go_micro.list()), (vec![], vec![]));
+}
+
+#[test]
+fn a_node_on_both_wires_is_one() {
+    let lab = Lab::new("wires");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let options = [json!({}), json!({"wire": ["dns-sd"]}), json!({"wire": ["go-micro"]})];
+    let mut others = options.map(|options| Agent::start_with(&b, &options));
+    others.iter_mut().for_each(|other| other.watch(&json!({"service": "shop"})));
+    let mut agent = Agent::start_with(&a, &json!({}));
+    for (port, action) in [(9090, "create"), (9091, "update"), (0, "delete")] {
+        if action == "delete" {
+            agent.deregister(&json!({"name": "shop"}));
+        } else {
+            agent.register(&json!({"name": "shop", "version": "1.2.0", "metadata": {"Team": "Front Desk"},
+                                   "nodes": [{"id": "Till.One", "port": port}]}));
+        }
+        for other in &mut others {
+            let told = other.drain(QUIET);
+            let told: Vec<_> = told.iter().filter(|event| event["type"] == "service").collect();
+            assert_eq!(told.iter().map(|event| &event["action"]).collect::<Vec<_>>(), [action], "{told:#?}");
+            let found = other.get("shop");
+            if action == "delete" {
+                assert_eq!(found, Vec::<Value>::new());
+            } else {
+                assert_eq!(found, [told[0]["service"].clone()]);
+                assert_eq!(found[0]["metadata"], json!({"Team": "Front Desk"}));
+                assert_eq!(
+                    found[0]["nodes"],
+                    json!([{"id": "Till.One", "address": a.ipv4.to_string(), "port": port,
+                                                      "metadata": {}}])
+                );
+            }
+        }
+    }
 }
 
 /// January 2019's sends it and has `<nil>` for one that it gets.

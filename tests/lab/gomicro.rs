@@ -54,6 +54,15 @@ impl Age {
     }
 }
 
+/// Makes a test of each age of functions that take one. It stands at the root of a binary.
+macro_rules! for_both_ages {
+    ($($test:ident;)*) => {
+        mod today { $(#[test] fn $test() { super::$test(crate::lab::gomicro::Age::Today); })* }
+        mod january_2019 { $(#[test] fn $test() { super::$test(crate::lab::gomicro::Age::January2019); })* }
+    };
+}
+pub(crate) use for_both_ages;
+
 /// One registry of go-micro, and at most one watcher.
 pub struct GoMicro {
     /// Its process, to be killed.
