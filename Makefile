@@ -51,7 +51,7 @@ demo: build ## a C program registers, the tool watches: on loopback, in under a 
 	@tests/lab/sandbox examples/demo.sh $(OUT)
 
 lint: ## format, clippy, documentation and types, every warning an error
-	@tests/need.sh cargo cc python3-venv
+	@tests/need.sh cargo cc go python3-venv
 	$(CARGO) fmt --all --check
 # One package at a time: together cargo would build the library with the features of both.
 	for package in mdns-registry mdns-registry-python; do \
@@ -61,14 +61,16 @@ lint: ## format, clippy, documentation and types, every warning an error
 	done
 	tests/python/setup.sh
 	tests/python/lint.sh
+	tests/peers/gomicro/build.sh lint
 
 test: ## lint and all tests; installs what they need where it may
 	@tests/need.sh cargo gcc g++ clang valgrind pkg-config cmake readelf nm abidw abidiff python3-venv \
-		avahi-daemon avahi-browse dbus-daemon nft nsenter ip unshare mount
+		avahi-daemon avahi-browse dbus-daemon go nft nsenter ip unshare mount
 	@$(MAKE) --no-print-directory lint
 # What the tests in the sandbox could not fetch or build.
 	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(TARGET)/installed DESTDIR=
 	@tests/stories/run.sh prepare
+	@tests/peers/gomicro/build.sh
 	@tests/all.sh
 
 conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conformance.md

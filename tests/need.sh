@@ -31,9 +31,19 @@ package() {
     esac
 }
 
+# As new as the newest that a module of ours asks for; an older one is named.
+go_is_new_enough() {
+    found=$(go version 2>/dev/null | sed 's/.*go\([0-9][0-9.]*\).*/\1/')
+    wanted=$(sed -n 's/^go //p' "$(dirname "$0")"/peers/gomicro/*/go.mod | sort -V | tail -n 1)
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] && return
+    echo "$(command -v go) is Go $found, the tests need $wanted" >&2
+    return 1
+}
+
 # Some are libraries, which who loads them finds.
 present() {
     case $1 in
+    go) command -v go >/dev/null && go_is_new_enough ;;
     lua-cjson) luajit -l cjson -e '' 2>/dev/null ;;
     mono-json) [ -e /usr/lib/mono/4.5/System.Web.Extensions.dll ] ;;
     python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;

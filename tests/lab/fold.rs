@@ -50,6 +50,11 @@ impl Fold {
         assert!(known.is_some(), "of a node that is not known: {event}");
     }
 
+    /// What is present, as services of one node.
+    pub fn services(&self) -> impl Iterator<Item = &Value> {
+        self.present.values()
+    }
+
     /// The nodes present, in the order of `nodes_of`.
     pub fn nodes(&self) -> Vec<Value> {
         nodes_of(self.present.values())

@@ -13,6 +13,7 @@ pub mod capture;
 pub mod cli;
 pub mod faults;
 pub mod fold;
+pub mod gomicro;
 pub mod host;
 pub mod process;
 pub mod role;

@@ -5,13 +5,10 @@
 set -eu
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 TARGET=$(cd "$ROOT" && realpath -m "${CARGO_TARGET_DIR:-target}")
-CACHE=$TARGET/languages/cache
-GOCACHE=$CACHE/go
-GOPATH=$CACHE/gopath
-GOTOOLCHAIN=local
+. "$ROOT/tests/go.sh"
 LD_LIBRARY_PATH=$TARGET/installed/lib
 PKG_CONFIG_PATH=$TARGET/installed/lib/pkgconfig
-export ROOT TARGET CACHE GOCACHE GOPATH GOTOOLCHAIN LD_LIBRARY_PATH PKG_CONFIG_PATH
+export ROOT TARGET LD_LIBRARY_PATH PKG_CONFIG_PATH
 
 rows() { sed -e '/^#/d' -e 's/ *| */|/g' "$ROOT/tests/stories/languages"; }
 

@@ -1,0 +1,3 @@
+module mdns-registry/tests/peers/gomicro/protocol
+
+go 1.19
