@@ -22,7 +22,7 @@ cargo_test() {
 }
 
 # What waits more than it works runs twelve at a time, on however few cores.
-patient=(conformance lab_links lab_registry)
+patient=(conformance lab_gomicro lab_links lab_registry)
 others=()
 for file in tests/*.rs tests/*/main.rs; do
     name=$(basename "${file%/main.rs}" .rs)

@@ -98,12 +98,17 @@ impl fmt::Debug for Packet {
 }
 
 impl Host {
-    /// Starts to capture; returns when every packet from now on is kept.
+    /// Starts to capture on `eth0`; returns when every packet from now on is kept.
     pub fn capture(&self) -> Capture {
+        self.capture_on("eth0")
+    }
+
+    /// The same on any interface. On loopback each packet passes twice, as it leaves and as it comes.
+    pub fn capture_on(&self, interface: &str) -> Capture {
         let packets = Arc::new(Packets::default());
         let kept = packets.clone();
         let (interface, tap) = self.inside(|| {
-            let interface = if_nametoindex("eth0").expect("the host's interface") as usize;
+            let interface = if_nametoindex(interface).expect("the host's interface") as usize;
             (interface, open_tap().expect("a packet socket"))
         });
         thread::spawn(move || read_tap(&tap, interface, &kept));
