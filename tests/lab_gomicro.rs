@@ -100,6 +100,9 @@ fn what_go_micro_registers_is_seen_by_every_face_as_by_go_micro(age: Age) {
     let (mut third, name) = (GoMicro::start(&c, age), "go.micro.srv.greeter");
     let theirs = third.get(name);
     assert_eq!(theirs, crossing(&services));
+    // January 2019's lists what is announced while it asks.
+    third.watch(name);
+    third.events_for(ANNOUNCED);
     assert_eq!(third.list(), [name]);
 
     let mut agent = Agent::start_with(&b, &options);

@@ -345,7 +345,10 @@ impl Endpoint {
 
     fn handle_go_micro(&mut self, now: Time, datagram: &Datagram<'_>, place: Place) {
         let Endpoint { site, known, asker, micro, out, .. } = self;
-        let on_dns_sd = |key: &str| known.get(key).is_some() || asker.cache.record(key).is_some();
+        // Who speaks DNS-SD has it from there.
+        let all_on_dns_sd = site.members.values().all(|station| station.wires.dns_sd);
+        let held = |key: &str| known.get(key).is_some() || asker.cache.record(key).is_some();
+        let on_dns_sd = |key: &str| all_on_dns_sd && held(key);
         let from = (datagram.from.ip(), place, datagram.via == Via::Direct);
         let news = micro.handle_response(now, from, datagram.bytes, &Beside { site, on_dns_sd: &on_dns_sd }, out);
         asker.news_of(now, news.iter().map(String::as_str));

@@ -48,8 +48,9 @@ pub fn asks_for(question: &Question, service: &str) -> bool {
     !matches!(question, Question::Service(asked) if **asked != *service)
 }
 
-/// Whether nodes of a service are wanted; an empty name stands for one that is not known yet.
+/// Whether nodes of a service are wanted by DNS-SD; an empty name stands for one that is not known yet.
 pub fn wants(interests: &BTreeMap<Question, Interest>) -> impl Fn(&str) -> bool + '_ {
-    let everything = interests.contains_key(&Question::Everything);
-    move |name| everything || name.is_empty() || interests.contains_key(&Question::Service(Arc::from(name)))
+    let wants = |question| interests.get(&question).is_some_and(Interest::is_of_dns_sd);
+    let (everything, any) = (wants(Question::Everything), interests.values().any(Interest::is_of_dns_sd));
+    move |name| everything || (any && name.is_empty()) || wants(Question::Service(Arc::from(name)))
 }
