@@ -29,7 +29,7 @@ class Options(TypedDict, total=False):
     timeout: Seconds
     """How long a lookup waits for an answer nobody has given yet: 1 ms to 60 s."""
     wire: Sequence[str] | None
-    """`["dns-sd"]`, or None for each wire that can carry the node."""
+    """Of "dns-sd" and "go-micro" those to speak, each of which must carry every node; None for each that can."""
     domain: str
     """go-micro's domain, "micro" or "local"; DNS-SD does not use it."""
     link: str
