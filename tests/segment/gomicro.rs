@@ -172,6 +172,7 @@ fn a_thousand_nodes_are_all_found_through_loss() {
         let asker = net.host_with(MICRO);
         let (ms, found) = net.get(asker, "greeter");
         assert!(found >= 990 && ms <= 400, "loss {loss}: {found} in {ms} ms");
+        net.watch(asker, Some("greeter"));
         assert!(net.run_until(|net| net.found(asker, "greeter") == 1_000, 125_000), "{}", net.found(asker, "greeter"));
     }
 }

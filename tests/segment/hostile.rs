@@ -275,7 +275,7 @@ fn invented_registries_make_us_send_a_few_messages_each_and_a_bounded_number_in_
         let label = format!("{}-120", invented_tag(i));
         let name = Name::from_labels([label.as_bytes(), b"_alive", b"_mdns-registry", b"_tcp", b"local"]).unwrap();
         let texts = ["seq=1", "n=5", "h=0000000000000001", "p=9"];
-        let forged = response(&[record(name, 120, Data::Txt(strings(&texts)))]);
+        let forged = response(&[record(name, 120, Data::Other(rtype::ALIVE, strings(&texts)))]);
         net.inject(SocketAddr::from((STRANGER, 5_353)), Some(two), forged);
     }
     net.run(5_000);
@@ -353,7 +353,7 @@ fn an_alive_record_that_somebody_else_says_neither_moves_a_registry_nor_silences
         for (n, port) in [(0, 1), (0, 40_000), (7, 1), (1, 1)] {
             let texts =
                 [format!("seq={}", u64::MAX), format!("n={n}"), "h=0000000000000000".into(), format!("p={port}")];
-            let forged = response(&[record(name.clone(), 120, Data::Txt(strings(&texts)))]);
+            let forged = response(&[record(name.clone(), 120, Data::Other(rtype::ALIVE, strings(&texts)))]);
             net.inject(SocketAddr::from((from, 5_353)), Some(two), forged);
             net.run(2_000);
         }

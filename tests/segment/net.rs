@@ -8,11 +8,17 @@ use std::time::Duration;
 
 use mdns_registry::engine::{Engine, Lookup, LookupId, Output as Told, WatchId};
 use mdns_registry::event::{Action, Event};
+use mdns_registry::link::native::message;
 use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via};
 use mdns_registry::link::{Message, Patience, Scope, Station};
 use mdns_registry::options::Wires;
 use mdns_registry::record::{Interface, Owner, Question, Sighting, Time};
 use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
+
+#[path = "listener.rs"]
+mod listener;
+
+use listener::Listener;
 
 const MDNS: u16 = 5_353;
 const DIRECT: u16 = 40_000;
@@ -74,6 +80,8 @@ pub struct Net {
     pub sent: BTreeMap<&'static str, u64>,
     /// What each host sent last, by kind.
     last: HashMap<(usize, &'static str), Arc<Vec<u8>>>,
+    /// A watcher of go-micro's, which nothing that we multicast may make ask.
+    listener: Listener,
     by_ip: HashMap<Ipv4Addr, usize>,
     /// By the time of arrival, then as they were sent.
     flying: BTreeMap<(u64, u64), Flying>,
@@ -90,6 +98,7 @@ impl Net {
             weather,
             sent: BTreeMap::new(),
             last: HashMap::new(),
+            listener: Listener::default(),
             by_ip: HashMap::new(),
             flying: BTreeMap::new(),
             dues: BinaryHeap::new(),
@@ -315,6 +324,13 @@ impl Net {
         let source = SocketAddr::from((self.hosts[from].ip, port));
         let bytes = Arc::new(bytes);
         self.last.insert((from, kind), bytes.clone());
+        if kind == "multicast" {
+            for listener in [&mut Listener::default(), &mut self.listener] {
+                if let Some(asked) = listener.hear(&bytes) {
+                    panic!("go-micro's watchers ask for {asked:?}: {:#?}", message::parse(&bytes));
+                }
+            }
+        }
         match to {
             To::Group { .. } => {
                 let group = self.hosts[from].group;

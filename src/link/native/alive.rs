@@ -1,4 +1,5 @@
-//! The alive record: one small TXT that renews every node of a registry with one lease.
+//! The alive record: one small record that renews every node of a registry with one lease. It is of a type of our own: a
+//! lone TXT would make each go-micro watcher ask for the rest of it.
 //!
 //! `<owner>-<lease>._alive._mdns-registry._tcp.local.`, TTL = lease, says a sequence number, the
 //! [`Sum`] of the nodes, the port for direct questions and, where they are few, the sum of each
@@ -31,7 +32,7 @@ pub struct Alive {
 }
 
 impl Alive {
-    /// The TXT rdata.
+    /// The data, strings as in TXT.
     pub fn encode(&self) -> Arc<[u8]> {
         let mut strings: Vec<Vec<u8>> = [
             format!("seq={}", self.sequence),
@@ -57,7 +58,7 @@ impl Alive {
         rdata(&strings)
     }
 
-    /// Reads TXT rdata; `None` if it is no alive record.
+    /// Reads them; `None` if it is no alive record.
     pub fn decode(data: &[u8]) -> Option<Alive> {
         let strings = strings(data);
         let text = |key: &str| txt::find(&strings, key).and_then(|value| std::str::from_utf8(value).ok());

@@ -307,7 +307,8 @@ impl Asker {
             return;
         }
         for record in all {
-            if let (Some((owner, lease)), Data::Txt(data)) = (ZONE.alive_of(&record.name), &record.data) {
+            let alive = ZONE.alive_of(&record.name);
+            if let (Some((owner, lease)), Data::Other(rtype::ALIVE, data)) = (alive, &record.data) {
                 match Alive::decode(data) {
                     Some(alive) if record.ttl > 0 => self.handle_alive(now, from, place, (owner, lease), &alive, out),
                     Some(_) => {}

@@ -3,8 +3,8 @@
 //! Put datagrams, commands and the time in; after each, drain [`Endpoint::poll_output`] until it gives
 //! `None`, then wait for input or for [`Endpoint::next_due`], whichever is first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 
 use super::asker::{Asker, Net, Speaker};
 use super::exchange::Exchange;
@@ -12,10 +12,9 @@ use super::gomicro::{Beside, GoMicro};
 use super::herald::{Ground, Herald};
 use super::interest::{about, asks_for, Interest};
 use super::io::{Attached, Config, Datagram, Output, Via};
-use super::message::{self, Data, Message, Record};
-use super::name::Name;
+use super::message::{self, Message};
 use super::outbox::{Outbox, Place};
-use super::publication::{strings, Publications, IN};
+use super::publication::Publications;
 use super::responder::{Here, Replies, Responder};
 use super::serve::{Asked, Served, Server};
 use super::site::Site;
@@ -24,8 +23,6 @@ use crate::event::Reason;
 use crate::link::{Command, Message as Submitted, Station};
 use crate::record::{Key, Owner, Question, Reach, Record as Node, Sighting, Time};
 
-/// A conflict over one of our names is answered so often at most, milliseconds.
-const DEFEND_MS: u64 = 1_000;
 /// A registry that has left still answers for so long, milliseconds.
 const DEPARTED_MS: u64 = 1_000;
 /// So late a timeout means that the host did not run, milliseconds.
@@ -35,8 +32,8 @@ const NEIGHBOURS_MS: u64 = 1_000;
 
 /// One multicast DNS endpoint, shared by the registries of a process.
 pub struct Endpoint {
-    site: Site,
-    known: Publications,
+    pub(super) site: Site,
+    pub(super) known: Publications,
     herald: Herald,
     responder: Responder,
     server: Server,
@@ -44,7 +41,7 @@ pub struct Endpoint {
     micro: GoMicro,
     out: Outbox,
     rng: fastrand::Rng,
-    defended: HashMap<Key, Time>,
+    pub(super) defended: HashMap<Key, Time>,
     neighbours_due: Time,
     /// When `handle_timeout` was to be called.
     expected: Option<Time>,
@@ -112,7 +109,7 @@ impl Endpoint {
     }
 
     /// Says these nodes, and that they are there, on these interfaces, or on all.
-    fn announce(&mut self, now: Time, keys: &[Key], on: Option<&BTreeSet<u32>>) {
+    pub(super) fn announce(&mut self, now: Time, keys: &[Key], on: Option<&BTreeSet<u32>>) {
         if keys.is_empty() {
             return;
         }
@@ -134,7 +131,7 @@ impl Endpoint {
         self.known.keys(owner, question, &super::exchange::ALL).into_iter().cloned().collect()
     }
 
-    fn keys_of(&self, owner: &str) -> Vec<Key> {
+    pub(super) fn keys_of(&self, owner: &str) -> Vec<Key> {
         let alone = self.micro.alone().filter(|record| *record.owner == *owner).map(|record| record.key.clone());
         self.known_keys(owner, &Question::Everything).into_iter().chain(alone).collect()
     }
@@ -354,68 +351,6 @@ impl Endpoint {
         asker.news_of(now, news.iter().map(String::as_str));
     }
 
-    /// The records of a message that are not about us.
-    fn foreign<'a>(&self, message: &'a Message, from: IpAddr) -> Vec<&'a Record> {
-        let all = || message.answers.iter().chain(&message.additionals);
-        let own_txt = |record: &&Record| match &record.data {
-            Data::Txt(data) => owner_of(data).is_some_and(|owner| self.site.is_of_this_process(owner)),
-            _ => false,
-        };
-        // What we have said comes back, and may have been withdrawn since.
-        let withdrawn: HashSet<&Name> = match self.site.has_address(from) {
-            true => all().filter(own_txt).map(|record| &record.name).collect(),
-            false => HashSet::new(),
-        };
-        let node = |name: &Name| self.known.named(name).is_some() || withdrawn.contains(name);
-        let ours = |record: &Record| match &record.data {
-            Data::Ptr(instance) => node(instance),
-            Data::A(_) | Data::Aaaa(_) => self.known.host(&record.name).is_some(),
-            _ => match ZONE.alive_of(&record.name) {
-                Some((owner, _)) => self.site.is_of_this_process(owner),
-                None => node(&record.name),
-            },
-        };
-        all().filter(|record| record.class == IN && !ours(record)).collect()
-    }
-
-    /// Says again what somebody else has said otherwise or taken back (RFC 6762 §9, §10.1).
-    fn defend(&mut self, now: Time, records: &[Record]) {
-        let mut attacked: Vec<Key> = Vec::new();
-        for record in records.iter().filter(|record| record.class == IN) {
-            let key = match &record.data {
-                Data::Ptr(instance) if record.ttl == 0 => ZONE.key(instance),
-                Data::Ptr(_) => None,
-                _ => ZONE.key(&record.name),
-            };
-            if let (Some(host), None) = (self.known.host(&record.name), key) {
-                let addrs = self.site.attached.iter().flat_map(|attached| attached.interface.addrs.iter().copied());
-                let addrs: Vec<IpAddr> = addrs.collect();
-                let own = self.known.addresses(&record.name, &addrs);
-                let address = matches!(record.data, Data::A(_) | Data::Aaaa(_));
-                if address && (record.ttl == 0 || !own.iter().any(|own| own.data == record.data)) {
-                    attacked.extend(self.keys_of(&host.owner).into_iter().next());
-                }
-                continue;
-            }
-            let Some(node) = key.and_then(|key| self.known.get(key)) else { continue };
-            let own = node.records(super::publication::part::ALL);
-            let ours = |own: &Record| own.name == record.name && own.data == record.data;
-            if record.ttl == 0 || (!own.iter().any(ours) && !matches!(record.data, Data::Nsec { .. })) {
-                attacked.push(node.record.key.clone());
-            }
-        }
-        attacked.sort_unstable();
-        attacked.dedup();
-        attacked.retain(|key| self.defended.get(key).is_none_or(|at| now.0 >= at.0 + DEFEND_MS));
-        if attacked.is_empty() {
-            return;
-        }
-        self.count("defended");
-        self.defended.retain(|_, at| now.0 < at.0 + DEFEND_MS);
-        self.defended.extend(attacked.iter().map(|key| (key.clone(), now)));
-        self.announce(now, &attacked, None);
-    }
-
     fn handle_question(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: Message) {
         match message.option.as_deref().and_then(Exchange::decode) {
             Some(Exchange::Ask { heard }) => return self.serve(now, datagram, place, &message, Wanted::All(&heard)),
@@ -516,7 +451,8 @@ impl Endpoint {
         }
         for place in self.responder.due_places(now) {
             let addrs = self.site.addrs(place).to_vec();
-            let messages = self.responder.poll(now, place, &mut self.known, &addrs);
+            let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
+            let messages = self.responder.poll(now, place, &mut self.known, (&addrs, &owners));
             messages.into_iter().for_each(|bytes| self.out.multicast(place, bytes));
         }
         self.herald.handle_timeout(now, &self.known, &self.site, &mut self.out, &mut self.rng);
@@ -576,7 +512,7 @@ impl Endpoint {
         &self.site.net.places
     }
 
-    fn count(&mut self, what: &'static str) {
+    pub(super) fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
     }
 
@@ -589,11 +525,6 @@ impl Endpoint {
         counters.extend(self.micro.counts());
         counters
     }
-}
-
-/// The owner that TXT data name.
-fn owner_of(data: &[u8]) -> Option<&str> {
-    strings(data).into_iter().find_map(|text| std::str::from_utf8(text.strip_prefix(b"owner=")?).ok())
 }
 
 /// What a question of the exchange wants.

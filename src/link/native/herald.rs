@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use super::alive::{Alive, SERVICES};
 use super::exchange::{position, Sum, ALL};
-use super::message::{Data, Record};
+use super::message::{rtype, Data, Record};
+use super::name::Name;
 use super::outbox::{Outbox, Place};
 use super::pack::Packer;
 use super::publication::{part, Node, Publications, IN};
@@ -59,11 +60,14 @@ struct Goodbye {
 impl Goodbye {
     fn say(&self, wanted: impl Fn(&Node) -> bool, ground: &impl Ground, out: &mut Outbox) {
         for place in &self.places {
-            let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(*place));
+            // Of the hosts, which are still there.
+            let hosts: BTreeMap<&Name, &Node> = self.nodes.iter().map(|node| (&node.host, node)).collect();
+            let addresses = |host: &Name| hosts.get(host).map(|node| node.addresses(ground.addrs(*place)));
+            let mut packer = Packer::new(|host: &_| addresses(host).unwrap_or_default(), ground.direct_port(*place));
             for node in self.nodes.iter().filter(|node| wanted(node)) {
                 let mut records = node.records(part::ALL);
                 records.iter_mut().for_each(|record| record.ttl = 0);
-                packer.push(&records, None);
+                packer.push(&records, Some(&node.host));
             }
             packer.finish().into_iter().for_each(|message| out.multicast(*place, message));
         }
@@ -230,7 +234,7 @@ impl Herald {
             for place in ground.places(owner) {
                 let port = ground.direct_port(place);
                 let alive = Alive { sequence: beat.sequence, total, port, services: services.clone() };
-                let data = Data::Txt(alive.encode());
+                let data = Data::Other(rtype::ALIVE, alive.encode());
                 let record = Record { name: name.clone(), class: IN, flush: true, ttl: *lease, data };
                 by_place.entry(place).or_default().push(record);
             }

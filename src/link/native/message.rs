@@ -40,6 +40,8 @@ pub mod rtype {
     pub const SRV: u16 = 33;
     pub const OPT: u16 = 41;
     pub const NSEC: u16 = 47;
+    /// Our alive record's: for private use (RFC 6895 §3.1), so that other software passes over it.
+    pub const ALIVE: u16 = 65_283;
     pub const ANY: u16 = 255;
 }
 

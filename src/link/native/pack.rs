@@ -1,9 +1,15 @@
 //! Records into messages: what belongs together stays together.
+//!
+//! A message that tells of instances ends with the addresses of their hosts, after SRV and TXT: a go-micro watcher takes
+//! the last record for an entry, and asks everybody for what that lacks.
 
 use super::exchange::Exchange;
 use super::message::{Builder, Record};
 use super::name::Name;
 use super::serve::MESSAGE;
+
+/// An address record whose name stands in the message already takes this, and the address, bytes.
+const ADDRESS_OVERHEAD: usize = 12;
 
 /// Fills messages with groups of answers; each message tells the addresses of every host it names.
 pub struct Packer<A> {
@@ -11,6 +17,8 @@ pub struct Packer<A> {
     option: Vec<u8>,
     message: Builder,
     hosts: Vec<Name>,
+    /// Of these hosts, to be told last.
+    unsaid: Vec<Record>,
     full: Vec<Vec<u8>>,
 }
 
@@ -19,7 +27,8 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
     /// taken.
     pub fn new(addresses: A, port: u16) -> Packer<A> {
         let option = Exchange::Here { port }.encode();
-        Packer { addresses, message: begin(&option), option, hosts: Vec::new(), full: Vec::new() }
+        let (hosts, unsaid, full) = (Vec::new(), Vec::new(), Vec::new());
+        Packer { addresses, message: begin(&option), option, hosts, unsaid, full }
     }
 
     /// Adds a group, with the addresses of its host if it has one.
@@ -35,10 +44,14 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
     pub fn try_push(&mut self, group: &[Record], host: Option<&Name>) -> bool {
         let new = host.filter(|host| !self.hosts.contains(host));
         let addresses = new.map(|host| (self.addresses)(host)).unwrap_or_default();
-        let all: Vec<&Record> = group.iter().chain(&addresses).collect();
-        let fits = self.message.answers(&all);
+        let length = |record: &Record| ADDRESS_OVERHEAD + record.data.rdata().len();
+        let kept = self.unsaid.iter().chain(&addresses).map(length).sum();
+        self.message.reserve_option(self.option.len());
+        self.message.reserve_more(kept);
+        let fits = self.message.answers(&group.iter().collect::<Vec<&Record>>());
         if fits {
             self.hosts.extend(new.cloned());
+            self.unsaid.extend(addresses);
         }
         fits
     }
@@ -46,7 +59,10 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
     fn next(&mut self) {
         let mut full = std::mem::replace(&mut self.message, begin(&self.option));
         self.hosts.clear();
+        let addresses = std::mem::take(&mut self.unsaid);
         if !full.is_empty() {
+            full.reserve_option(self.option.len());
+            full.kept_answers(&addresses.iter().collect::<Vec<&Record>>());
             full.option(&self.option);
             self.full.push(full.finish());
         }

@@ -79,6 +79,11 @@ impl Node {
         records
     }
 
+    /// The addresses of its host on an interface with these, also when it is not published any more.
+    pub fn addresses(&self, of_interface: &[IpAddr]) -> Vec<Record> {
+        addresses(&self.host, fixed_address(&self.record), of_interface, self.record.lease)
+    }
+
     /// Whether the parts were all multicast on the interface less than a second ago (RFC 6762 §6).
     pub fn was_said(&self, interface: u32, parts: u8, now: Time) -> bool {
         self.was_said_within(1_000, interface, parts, now)
@@ -161,8 +166,7 @@ impl Publications {
             return Ok(());
         }
         self.remove(&record.key);
-        let address = record.node.address();
-        let fixed = address.parse::<IpAddr>().ok().filter(|_| !address::is_this_host(address));
+        let fixed = fixed_address(&record);
         let publisher = self.publishers.entry(record.owner.clone()).or_insert_with(|| Publisher::new(&record.owner));
         let host = fixed.map_or(publisher.host.clone(), |ip| ZONE.host(&record.owner, &ip.to_string()));
         let known =
@@ -248,15 +252,13 @@ impl Publications {
     /// The address records of a host name on an interface with these addresses.
     pub fn addresses(&self, host: &Name, of_interface: &[IpAddr]) -> Vec<Record> {
         let Some(known) = self.hosts.get(host) else { return Vec::new() };
-        let fixed = known.fixed.map(|ip| [ip]);
-        let record = |ip: &IpAddr| {
-            let data = match ip {
-                IpAddr::V4(v4) => Data::A(*v4),
-                IpAddr::V6(v6) => Data::Aaaa(*v6),
-            };
-            Record { name: host.clone(), class: IN, flush: true, ttl: known.ttl, data }
-        };
-        fixed.as_ref().map_or(of_interface, |one| one.as_slice()).iter().map(record).collect()
+        addresses(host, known.fixed, of_interface, known.ttl)
+    }
+
+    /// A node of these owners.
+    pub fn first_of<'a>(&self, owners: impl IntoIterator<Item = &'a Owner>) -> Option<&Node> {
+        let first = |owner: &Owner| self.publishers.get(owner)?.services.values().next()?.places.values().next();
+        owners.into_iter().find_map(first).and_then(|key| self.nodes.get(key))
     }
 
     /// Every registry with something published.
@@ -319,6 +321,24 @@ impl Publisher {
         });
         Publisher { tag, host: ZONE.host(owner, ""), services: BTreeMap::new(), leases: BTreeMap::new() }
     }
+}
+
+/// The one address of a registered node; `None` = those of each interface.
+fn fixed_address(record: &record::Record) -> Option<IpAddr> {
+    let address = record.node.address();
+    address.parse::<IpAddr>().ok().filter(|_| !address::is_this_host(address))
+}
+
+fn addresses(host: &Name, fixed: Option<IpAddr>, of_interface: &[IpAddr], ttl: u32) -> Vec<Record> {
+    let fixed = fixed.map(|ip| [ip]);
+    let record = |ip: &IpAddr| {
+        let data = match ip {
+            IpAddr::V4(v4) => Data::A(*v4),
+            IpAddr::V6(v6) => Data::Aaaa(*v6),
+        };
+        Record { name: host.clone(), class: IN, flush: true, ttl, data }
+    };
+    fixed.as_ref().map_or(of_interface, |one| one.as_slice()).iter().map(record).collect()
 }
 
 /// Gives back what room a map does not need any more, so rarely that removing stays cheap.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::message::{rtype, Builder, Data, Message, Question, Record};
+use super::message::{rtype, Builder, Data, Message, Question, Record, LARGEST_BUILT};
 use super::name::Name;
 use super::outbox::Place;
 use super::pace::Bucket;
@@ -296,7 +296,13 @@ impl Responder {
     }
 
     /// The messages due by now, where to multicast each.
-    pub fn poll(&mut self, now: Time, place: Place, known: &mut Publications, addrs: &[IpAddr]) -> Vec<Vec<u8>> {
+    pub fn poll(
+        &mut self,
+        now: Time,
+        place: Place,
+        known: &mut Publications,
+        (addrs, owners): (&[IpAddr], &BTreeSet<Owner>),
+    ) -> Vec<Vec<u8>> {
         let Some(pending) = self.pending.remove(&place) else { return Vec::new() };
         self.others_said.retain(|_, at| now.0 < at.0 + 1_000);
         let mut messages = Vec::new();
@@ -309,14 +315,14 @@ impl Responder {
             node.say(place_id(place), parts, now);
             let room = estimate(node);
             if size + room > MESSAGE - 100 && !batch.is_empty() {
-                messages.extend(compose(known, addrs, &batch, &std::mem::take(&mut others), None));
+                messages.extend(compose(known, (addrs, owners), &batch, &std::mem::take(&mut others), None));
                 (batch, size) = (Vec::new(), 0);
             }
             size += room;
             batch.push((key, parts));
         }
         if !batch.is_empty() || !others.is_empty() {
-            messages.extend(compose(known, addrs, &batch, &others, None));
+            messages.extend(compose(known, (addrs, owners), &batch, &others, None));
         }
         messages
     }
@@ -349,7 +355,7 @@ impl Responder {
         if nodes.is_empty() && others.is_empty() {
             return None;
         }
-        compose(here.known, here.addrs, &nodes, &others, legacy)
+        compose(here.known, (here.addrs, here.owners), &nodes, &others, legacy)
     }
 }
 
@@ -431,7 +437,7 @@ fn collect(here: &Here<'_>, question: &Question, found: &mut Found) {
         *found.nodes.entry(node.record.key.clone()).or_default() |= parts;
     } else if known.host(name).is_some_and(|host| here.owners.contains(&host.owner)) {
         found.others.insert(Other::Host(name.clone()));
-    } else if let Some((owner, lease)) = ZONE.alive_of(name).filter(|_| is(rtype::TXT)) {
+    } else if let Some((owner, lease)) = ZONE.alive_of(name).filter(|_| is(rtype::ALIVE)) {
         if let Some(owner) = here.owners.get(owner) {
             found.alive.push((owner.clone(), lease));
         }
@@ -480,9 +486,12 @@ fn leave_out_named<'a>(others: &mut BTreeSet<Other>, answers: impl Iterator<Item
 }
 
 /// One message with these answers, and what belongs to them as additional records (RFC 6763 §12).
+///
+/// It tells of each instance all there is, the addresses last, and of one in any case: what a go-micro watcher finds
+/// incomplete at the end of a message it asks everybody for.
 fn compose(
     known: &Publications,
-    addrs: &[IpAddr],
+    (addrs, owners): (&[IpAddr], &BTreeSet<Owner>),
     nodes: &[(Key, u8)],
     others: &[Other],
     legacy: Option<(u16, &[Question])>,
@@ -506,31 +515,43 @@ fn compose(
     for (key, parts) in nodes {
         let Some(node) = known.get(key) else { continue };
         answers.extend(node.records(*parts));
-        if parts & (part::TYPE | part::SUBTYPE) != 0 {
+        if *parts != part::NSEC {
             additionals.extend(node.records((part::SRV | part::TXT) & !parts));
-        }
-        if parts & part::NSEC == 0 {
             hosts.insert(node.host.clone());
         }
     }
-    additionals.extend(hosts.iter().flat_map(|host| known.addresses(host, addrs)));
+    let mut last = Vec::new();
+    if let Some(node) = known.first_of(owners).filter(|_| hosts.is_empty() && !others.is_empty() && legacy.is_none()) {
+        last.extend(node.records(part::SRV | part::TXT));
+        hosts.insert(node.host.clone());
+    }
+    // Of a message that tells of instances there is room for the addresses.
+    let kept = if last.is_empty() { 0 } else { last.iter().map(|record| record.data.rdata().len() + 100).sum() };
+    last.extend(hosts.iter().flat_map(|host| known.addresses(host, addrs)));
     let mut message = match legacy {
         Some((id, questions)) => {
             let mut message = Builder::response(id, MESSAGE);
             questions.iter().for_each(|question| {
                 message.question(question);
             });
-            for record in answers.iter_mut().chain(&mut additionals) {
+            for record in answers.iter_mut().chain(&mut additionals).chain(&mut last) {
                 (record.ttl, record.flush) = (record.ttl.min(LEGACY_TTL), false);
             }
             message
         }
-        None => Builder::response(0, MESSAGE),
+        // One that is larger than a frame goes alone.
+        None => Builder::response(0, if nodes.len() > 1 { MESSAGE } else { LARGEST_BUILT }),
     };
+    message.reserve(kept);
     let said = answers.iter().filter(|record| message.answer(record)).count();
     additionals.iter().for_each(|record| {
         message.additional(record);
     });
+    message.reserve(0);
+    match legacy {
+        Some(_) => last.iter().all(|record| message.additional(record)),
+        None => message.kept_additionals(&last.iter().collect::<Vec<_>>()),
+    };
     (said > 0).then(|| message.finish())
 }
 

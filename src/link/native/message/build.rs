@@ -78,6 +78,23 @@ impl Builder {
         self.records(Section::Answer, group)
     }
 
+    /// Records that room was kept for, behind others that may have taken more than the limit.
+    pub fn kept_answers(&mut self, group: &[&Record]) -> bool {
+        self.kept(Section::Answer, group)
+    }
+
+    /// The same as additional records.
+    pub fn kept_additionals(&mut self, group: &[&Record]) -> bool {
+        self.kept(Section::Additional, group)
+    }
+
+    fn kept(&mut self, section: Section, group: &[&Record]) -> bool {
+        let limit = std::mem::replace(&mut self.limit, LARGEST_BUILT);
+        let fits = self.records(section, group);
+        self.limit = limit;
+        fits
+    }
+
     /// `false` as for `answer`.
     pub fn authority(&mut self, record: &Record) -> bool {
         self.records(Section::Authority, &[record])
@@ -90,7 +107,17 @@ impl Builder {
 
     /// Keeps room for an option with `len` bytes of data.
     pub fn reserve_option(&mut self, len: usize) {
-        self.reserved = OPTION_OVERHEAD + len;
+        self.reserve(OPTION_OVERHEAD + len);
+    }
+
+    /// Keeps room for so many bytes of records more.
+    pub fn reserve_more(&mut self, len: usize) {
+        self.reserve(self.reserved + len);
+    }
+
+    /// Keeps room for so many bytes.
+    pub fn reserve(&mut self, len: usize) {
+        self.reserved = len;
     }
 
     /// The option [`OPTION_CODE`]: last, and once.
