@@ -11,7 +11,7 @@ use flate2::read::ZlibDecoder;
 use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Via};
 use mdns_registry::link::{Command, Message, Scope, Station};
 use mdns_registry::options::Wires;
-use mdns_registry::record::{Interface, Owner, Record, Sighting, Time};
+use mdns_registry::record::{Interface, Owner, Question, Record, Sighting, Time};
 use mdns_registry::wire::{dnssd, gomicro};
 use mdns_registry::{Domain, Service, Wire};
 use serde_json::Value;
@@ -306,5 +306,40 @@ fn what_we_say_for_the_same_descriptors_is_the_same_record_by_record() {
             assert_same(goodbye, &theirs["goodbye"], &format!("{age} {case} goodbye"));
             assert!(host.asked(&theirs["get-query"]).is_empty() && host.asked(&theirs["list-query"]).is_empty());
         }
+    }
+}
+
+#[test]
+fn garbled_packets_of_go_micro_never_panic() {
+    let all: Vec<Vec<u8>> = AGES
+        .iter()
+        .flat_map(|(age, _)| CASES.iter().flat_map(move |case| payloads(age, case)))
+        .map(|(_, bytes)| bytes)
+        .collect();
+    let mut rng = fastrand::Rng::with_seed(9);
+    for domain in [Domain::Micro, Domain::Local] {
+        let mut host = Host::new(domain);
+        host.command(Command::Ask(Question::Everything));
+        host.command(Command::Publish(record(&descriptor("endpoints"), &host.owner)));
+        for _ in 0..30_000 {
+            let mut bytes = rng.choice(&all).unwrap().clone();
+            for _ in 0..rng.usize(1..6) {
+                let at = rng.usize(..bytes.len());
+                match rng.u8(..4) {
+                    0 => bytes.truncate(at.max(1)),
+                    1 => bytes.extend_from_within(at..),
+                    _ => bytes[at] = rng.u8(..),
+                }
+            }
+            let via = if rng.bool() { Via::Group } else { Via::Direct };
+            let to = if via == Via::Group { IpAddr::from([224, 0, 0, 251]) } else { IpAddr::from(THEIR_HOST) };
+            let from = SocketAddr::from((ASKER.0, *rng.choice(&[5_353, ASKER.1]).unwrap()));
+            host.now.0 += 1;
+            host.endpoint.handle_datagram(host.now, Datagram { bytes: &bytes, via, from, to, interface: 2 });
+            host.endpoint.handle_timeout(host.now);
+            while host.endpoint.poll_output().is_some() {}
+        }
+        let counted: BTreeMap<&str, u64> = host.endpoint.counters().into_iter().collect();
+        assert!(counted["go-micro-published"] == 1 && counted["malformed-records"] > 0, "{counted:?}");
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use super::asker::{Asker, Net, Speaker};
 use super::exchange::Exchange;
-use super::gomicro::{Beside, GoMicro};
+use super::gomicro::{Beside, From, GoMicro};
 use super::herald::{Ground, Herald};
 use super::interest::{about, asks_for, Interest};
 use super::io::{Attached, Config, Datagram, Output, Via};
@@ -346,8 +346,8 @@ impl Endpoint {
         let all_on_dns_sd = site.members.values().all(|station| station.wires.dns_sd);
         let held = |key: &str| known.get(key).is_some() || asker.cache.record(key).is_some();
         let on_dns_sd = |key: &str| all_on_dns_sd && held(key);
-        let from = (datagram.from.ip(), place, datagram.via == Via::Direct);
-        let news = micro.handle_response(now, from, datagram.bytes, &Beside { site, on_dns_sd: &on_dns_sd }, out);
+        let from = From { now, ip: datagram.from.ip(), place, direct: datagram.via == Via::Direct };
+        let news = micro.handle_response(from, datagram.bytes, &Beside { site, on_dns_sd: &on_dns_sd }, out);
         asker.news_of(now, news.iter().map(String::as_str));
     }
 

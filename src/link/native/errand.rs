@@ -92,8 +92,9 @@ impl Asker {
             _ => None,
         });
         let same: Vec<Key> = same.flatten().collect();
-        let progress =
-            running.fetch.handle(now, *token, verdicts, *last, &named, |range| cache.keys(&owner, &question, range));
+        let progress = running
+            .fetch
+            .handle(now, (message.id, *token), verdicts, *last, &named, |range| cache.keys(&owner, &question, range));
         let ends = *running.ends.get_or_insert(Time(now.0 + LONGEST_MS));
         running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(ends);
         let news = self.tell(now, heard, net, out);
@@ -120,7 +121,7 @@ impl Asker {
     fn admit(&mut self, now: Time, errand: &Errand, from: SocketAddr, id: u16) -> Result<bool, &'static str> {
         let (tag, place, question) = errand;
         let of_lookup = self.lookups.get(question).is_some_and(|lookup| lookup.ids.contains(&id));
-        let running = self.fetches.get(errand).map(|running| (running.fetch.addr == from, running.fetch.id == id));
+        let running = self.fetches.get(errand).map(|running| (running.fetch.addr == from, running.fetch.is_answer(id)));
         if !running.is_some_and(|(addr, _)| addr) && self.doubts(*tag, *place, from).is_some() {
             return Err("answer-from-elsewhere");
         }

@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 use super::exchange::{split, subtract, Exchange, Held, Range, Sum, Tag, Verdict, ALL, RANGES};
 use crate::record::{Key, Time};
 
-/// After so much silence what is missing is asked for again, milliseconds.
-pub const AGAIN_MS: u64 = 20;
+/// After so much silence what is missing is asked for again, milliseconds; of a registry that needs longer, after twice
+/// as long as it needs.
+const AGAIN_MS: u64 = 20;
+/// Questions whose answers are told apart.
+const TOLD_APART: u16 = 64;
 /// So often in silence before the pause doubles, where the registry has answered before and where it
 /// may not be there at all; and the longest pause, milliseconds.
 const PATIENT: u32 = 10;
@@ -25,13 +28,18 @@ pub struct Fetch {
     pub registry: Tag,
     /// Where it answers.
     pub addr: SocketAddr,
-    /// The message id of the questions, which the answers repeat.
+    /// The message id of the last question, which its answers repeat; each has one more than the one before.
     pub id: u16,
+    questions: u16,
     token: u64,
     /// Ranges not settled yet.
     open: Vec<Range>,
     /// When a question last went out or an answer came.
     active: Time,
+    /// When the last question went out.
+    asked: Time,
+    /// How long to wait in silence.
+    pause: u64,
     silent: u32,
     /// The last message of an answer has come: ask for the rest at once.
     ready: bool,
@@ -49,7 +57,13 @@ pub struct Progress {
 impl Fetch {
     /// Asks a registry for everything it has on the question, but for what is held already.
     pub fn new(now: Time, registry: Tag, addr: SocketAddr, id: u16) -> Fetch {
-        Fetch { registry, addr, id, token: 0, open: vec![ALL], active: now, silent: 0, ready: true }
+        let (questions, token, open, pause, silent, ready) = (0, 0, vec![ALL], AGAIN_MS, 0, true);
+        Fetch { registry, addr, id, questions, token, open, active: now, asked: now, pause, silent, ready }
+    }
+
+    /// Whether a message answers one of the last questions.
+    pub fn is_answer(&self, id: u16) -> bool {
+        self.id.wrapping_sub(id) < self.questions
     }
 
     /// With the token of an earlier one.
@@ -79,7 +93,7 @@ impl Fetch {
     pub fn next_due(&self) -> Time {
         let pause = match self.ready {
             true => 0,
-            false => AGAIN_MS << self.silent.saturating_sub(self.patient()).min(8),
+            false => self.pause << self.silent.saturating_sub(self.patient()).min(8),
         };
         Time(self.active.0 + pause.min(PAUSE_MS))
     }
@@ -90,7 +104,9 @@ impl Fetch {
             return None;
         }
         self.silent += 1;
-        (self.active, self.ready) = (now, false);
+        self.id = self.id.wrapping_add(u16::from(self.questions > 0));
+        self.questions = (self.questions + 1).min(TOLD_APART);
+        (self.active, self.asked, self.ready) = (now, now, false);
         let ranges = self.open.iter().take(RANGES).map(|range| Held { range: range.clone(), sum: sum(range) });
         Some(Exchange::Fetch { token: self.token, registry: self.registry, ranges: ranges.collect(), budget })
     }
@@ -100,15 +116,24 @@ impl Fetch {
     pub fn handle(
         &mut self,
         now: Time,
-        token: u64,
+        (id, token): (u16, u64),
         verdicts: &[Verdict],
         last: bool,
         named: &[Key],
         held: impl Fn(&Range) -> Vec<Key>,
     ) -> Progress {
         let mut progress = Progress::default();
+        self.pause = match self.questions {
+            0 => self.pause,
+            _ if id == self.id => (2 * (now.0 - self.asked.0)).max(AGAIN_MS),
+            // It needs longer than it was given: the later questions will be answered, too.
+            _ if self.is_answer(id) => 2 * self.pause,
+            _ => self.pause,
+        };
+        self.pause = self.pause.min(PAUSE_MS);
         (self.token, self.active, self.silent) = (token, now, 0);
-        self.ready |= last;
+        // Of several answers on their way one leads to a question, so that they become one.
+        self.ready |= last && (id == self.id || self.questions == 0);
         for verdict in verdicts {
             match verdict {
                 Verdict::Covered(range) => {

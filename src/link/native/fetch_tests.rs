@@ -51,32 +51,36 @@ impl Pair {
         Pair { server, published, held: BTreeMap::new(), now: Time(1_000), rng, loss, questions: 0, messages: 0 }
     }
 
+    /// The registry's answer to what is asked next, if that is due.
+    fn ask(&mut self, fetch: &mut Fetch) -> Option<Vec<Vec<u8>>> {
+        let question = Question::Service("greeter".into());
+        let dns = message::Question { name: ZONE.subtype("greeter"), rtype: rtype::PTR, class: 1, unicast: true };
+        let held = self.held.clone();
+        let sum =
+            |range: &Range| Sum::of(within(&held, range).map(|(key, revision)| (position(key).unwrap(), *revision)));
+        let Exchange::Fetch { token, ranges, budget, .. } = fetch.poll(self.now, 64, sum)? else { panic!() };
+        self.questions += 1;
+        if self.rng.f32() < self.loss {
+            return None;
+        }
+        let from = addr().ip();
+        let asked = Asked { question: &dns, about: &question, id: fetch.id, from, addrs: &[from] };
+        let owner = (OWNER, fetch.registry);
+        let served = self.server.fetch(self.now, &self.published, owner, &asked, token, (&ranges, budget));
+        let Served::Messages(messages) = served else { return None };
+        self.messages += messages.len();
+        assert!(messages.iter().all(|bytes| bytes.len() <= 1_452));
+        Some(messages)
+    }
+
     /// Fetches until all is in line; the milliseconds it took.
     fn run(&mut self) -> u64 {
-        let (question, from) = (Question::Service("greeter".into()), Ipv4Addr::new(10, 0, 0, 2));
-        let addr = SocketAddr::from((from, 4_000));
-        let mut fetch = Fetch::new(self.now, Tag::of(OWNER).unwrap(), addr, 9);
-        let dns = message::Question { name: ZONE.subtype("greeter"), rtype: rtype::PTR, class: 1, unicast: true };
+        let mut fetch = Fetch::new(self.now, Tag::of(OWNER).unwrap(), addr(), 9);
         let start = self.now;
         loop {
             assert!(self.now.0 < start.0 + 60_000, "not in line after a minute");
             self.now = self.now.max(fetch.next_due());
-            let held = self.held.clone();
-            let sum = |range: &Range| {
-                Sum::of(within(&held, range).map(|(key, revision)| (position(key).unwrap(), *revision)))
-            };
-            let Some(Exchange::Fetch { token, ranges, budget, .. }) = fetch.poll(self.now, 64, sum) else { panic!() };
-            self.questions += 1;
-            if self.rng.f32() < self.loss {
-                continue;
-            }
-            let asked = Asked { question: &dns, about: &question, id: 9, from: from.into(), addrs: &[from.into()] };
-            let owner = (OWNER, fetch.registry);
-            let served = self.server.fetch(self.now, &self.published, owner, &asked, token, (&ranges, budget));
-            let Served::Messages(messages) = served else { continue };
-            for bytes in messages {
-                self.messages += 1;
-                assert!(bytes.len() <= 1_452);
+            for bytes in self.ask(&mut fetch).into_iter().flatten() {
                 if self.rng.f32() < self.loss {
                     continue;
                 }
@@ -99,7 +103,7 @@ impl Pair {
         }
         let named: Vec<Key> = keys.into_iter().collect();
         let held = self.held.clone();
-        let progress = fetch.handle(self.now, token, &verdicts, last, &named, |range| {
+        let progress = fetch.handle(self.now, (message.id, token), &verdicts, last, &named, |range| {
             within(&held, range).map(|(key, _)| key.clone()).collect()
         });
         self.held.retain(|key, _| !progress.gone.contains(key));
@@ -110,6 +114,10 @@ impl Pair {
         assert_eq!(self.held.len(), self.published.len());
         assert!(self.held.iter().all(|(key, revision)| self.published.get(key).unwrap().record.revision == *revision));
     }
+}
+
+fn addr() -> SocketAddr {
+    (Ipv4Addr::new(10, 0, 0, 2), 4_000).into()
 }
 
 fn within<'a>(held: &'a BTreeMap<Key, u64>, range: &'a Range) -> impl Iterator<Item = (&'a Key, &'a u64)> {
@@ -165,4 +173,26 @@ fn what_the_registry_has_no_more_is_gone() {
     (0..50).for_each(|i| drop(pair.published.remove(&record(i, 1).key)));
     pair.run();
     pair.assert_in_line();
+}
+
+#[test]
+fn a_registry_that_needs_a_tenth_of_a_second_for_an_answer_is_not_asked_five_times_for_it() {
+    let mut prompt = Pair::new(2_000, 0.0);
+    prompt.run();
+    let mut pair = Pair::new(2_000, 0.0);
+    let mut fetch = Fetch::new(pair.now, Tag::of(OWNER).unwrap(), addr(), 9);
+    let (mut answers, mut complete) = (BTreeMap::<Time, Vec<Vec<u8>>>::new(), false);
+    while !complete {
+        let next = answers.keys().next().copied();
+        pair.now = pair.now.max(fetch.next_due().min(next.unwrap_or(Time(u64::MAX))));
+        for bytes in answers.remove(&pair.now).into_iter().flatten() {
+            complete |= pair.take(&mut fetch, &bytes);
+        }
+        if let Some(messages) = pair.ask(&mut fetch) {
+            answers.entry(Time(pair.now.0 + 100)).or_default().extend(messages);
+        }
+    }
+    pair.assert_in_line();
+    let (once, slow) = (prompt.messages, pair.messages);
+    assert!(slow <= once * 3 / 2, "{slow} messages in {} answers for what {once} say", pair.questions);
 }

@@ -45,6 +45,19 @@ pub struct Beside<'a> {
     pub on_dns_sd: &'a dyn Fn(&str) -> bool,
 }
 
+/// Where a response came from.
+#[derive(Clone, Copy)]
+pub struct From {
+    /// When.
+    pub now: Time,
+    /// Who sent it.
+    pub ip: IpAddr,
+    /// The interface it came over.
+    pub place: Place,
+    /// To our own port, so in answer to a question.
+    pub direct: bool,
+}
+
 /// The state of the dialect.
 #[derive(Debug)]
 pub struct GoMicro {
@@ -84,10 +97,12 @@ impl GoMicro {
 
     /// Announces nodes where their owners speak, and once more in a second.
     pub fn announce(&mut self, keys: &[Key], on: Option<&BTreeSet<u32>>, site: &Site) {
+        let is_there = |place: &Place| on.is_none_or(|on| on.contains(&place.interface));
+        let mut places: BTreeMap<&Owner, Vec<Place>> = BTreeMap::new();
         for node in keys.iter().filter_map(|key| self.said.get(key)) {
-            let places = site.places(&node.record.owner).into_iter();
-            let there = places.filter(|place| on.is_none_or(|on| on.contains(&place.interface)));
-            self.unsaid.push(there, &node.record.key);
+            let owner = &node.record.owner;
+            let there = || site.places(owner).into_iter().filter(is_there).collect();
+            self.unsaid.push(places.entry(owner).or_insert_with(there).iter().copied(), &node.record.key);
         }
     }
 
@@ -173,8 +188,7 @@ impl GoMicro {
     /// Takes a response; gives the services of which it brought something new.
     pub fn handle_response(
         &mut self,
-        now: Time,
-        (from, place, direct): (IpAddr, Place, bool),
+        from: From,
         bytes: &[u8],
         beside: &Beside<'_>,
         out: &mut Outbox,
@@ -187,70 +201,62 @@ impl GoMicro {
         let mut alive = Vec::new();
         for entry in heard::entries(&message) {
             let Some((domain, labels)) = domain_of(entry.name) else { continue };
-            if let Some(service) = labels.split_last().filter(|(last, _)| **last == b"_services").map(|(_, s)| s) {
-                if direct && entry.ttl > 0 {
-                    news.extend(self.listed(now, domain, service));
-                }
+            if let Some((_, service)) = labels.split_last().filter(|(last, _)| **last == b"_services") {
+                let service = dotted(service).filter(|_| from.direct && entry.ttl > 0);
+                news.extend(service.filter(|service| self.asks.listed(from.now, domain, service)));
                 continue;
             }
-            self.take(now, (from, place, direct), domain, &entry, beside, (&mut news, &mut alive), out);
+            match self.take(from, domain, &entry, beside, out) {
+                Some((key, false)) => alive.push(key),
+                Some((key, true)) => news.extend(self.heard.record(&key).map(|record| record.service.name.clone())),
+                None => {}
+            }
         }
         if !alive.is_empty() {
-            out.tell(Sighting::Alive { keys: alive, at: now });
+            out.tell(Sighting::Alive { keys: alive, at: from.now });
         }
         news
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Takes an entry; the node that it says lives, and whether anything of it is new.
     fn take(
         &mut self,
-        now: Time,
-        (from, place, direct): (IpAddr, Place, bool),
+        from: From,
         domain: Domain,
         entry: &Entry<'_>,
         beside: &Beside<'_>,
-        (news, alive): (&mut BTreeSet<String>, &mut Vec<Key>),
         out: &mut Outbox,
-    ) {
-        let source = SaidElsewhere { from, interface: place.interface, domain };
+    ) -> Option<(Key, bool)> {
+        let said = SaidElsewhere { from: from.ip, interface: from.place.interface, domain };
         let asks = &self.asks;
         let ours = |owner: &str| beside.site.is_of_this_process(owner);
         let twin = |record: &Record| ours(&record.owner) || (beside.on_dns_sd)(&record.key);
-        let outcome = self.heard.take(source, entry, |service| asks.wants(domain, service), twin);
-        let (key, is_news) = match outcome {
+        let (key, is_news) = match self.heard.take(said, entry, |service| asks.wants(domain, service), twin) {
             Outcome::Changed(key) => {
-                self.goodbyes.remove(&key);
                 self.tell_seen(&key, beside.site, out);
                 (key, true)
             }
-            Outcome::Repeated(key) => {
-                self.goodbyes.remove(&key);
-                alive.push(key.clone());
-                (key, false)
-            }
+            Outcome::Repeated(key) => (key, false),
             Outcome::Goodbye(key) => {
-                self.goodbyes.entry(key.clone()).or_insert(Time(now.0 + GOODBYE_MS));
-                return self.check(&key, beside.site, out);
+                self.goodbyes.entry(key.clone()).or_insert(Time(from.now.0 + GOODBYE_MS));
+                self.check(&key, beside.site, out);
+                return None;
             }
             Outcome::Doubted(key) => {
                 out.tell(Sighting::Dropped("go-micro-from-elsewhere"));
-                return self.check(&key, beside.site, out);
+                self.check(&key, beside.site, out);
+                return None;
             }
-            Outcome::Dropped(reason) => return out.tell(Sighting::Dropped(reason)),
-            Outcome::Nothing => return,
+            Outcome::Dropped(reason) => {
+                out.tell(Sighting::Dropped(reason));
+                return None;
+            }
+            Outcome::Nothing => return None,
         };
-        let Some(record) = self.heard.record(&key) else { return };
-        let service = record.service.name.clone();
-        if direct {
-            self.asks.answered(now, domain, &service, is_news);
-        }
-        news.extend(is_news.then_some(service));
-    }
-
-    /// A service is there, by the list; its name if that is new.
-    fn listed(&mut self, now: Time, domain: Domain, labels: &[&[u8]]) -> Option<String> {
-        let service = dotted(labels)?;
-        self.asks.listed(now, domain, &service).then_some(service)
+        self.goodbyes.remove(&key);
+        let service = self.heard.record(&key).map(|record| &record.service.name).filter(|_| from.direct);
+        service.into_iter().for_each(|service| self.asks.answered(from.now, domain, service, is_news));
+        Some((key, is_news))
     }
 
     fn tell_seen(&self, key: &Key, site: &Site, out: &mut Outbox) {
