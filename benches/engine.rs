@@ -7,7 +7,7 @@ use criterion::{criterion_group, criterion_main, BatchSize, BenchmarkId, Criteri
 use mdns_registry::engine::Engine;
 use mdns_registry::link::{Patience, Scope};
 use mdns_registry::record::{Interface, Key, Owner, Reach, Record, Sighting, Time};
-use mdns_registry::{Metadata, Node, Service, WatchOptions, Wire};
+use mdns_registry::{Metadata, Node, Service, WatchOptions};
 
 const NOW: Time = Time(1_000_000);
 
@@ -31,7 +31,7 @@ fn sighting(i: usize, revision: u64) -> Sighting {
         owner: Owner::from(format!("owner-{}", i / 100)),
         revision,
         lease: 120,
-        wire: Wire::DnsSd,
+        go_micro: None,
         service: Arc::new(service),
         node: (&node).into(),
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{criterion_group, criterion_main, Criterion};
 use mdns_registry::record::Record;
 use mdns_registry::wire::dnssd;
-use mdns_registry::{Endpoint, Metadata, Node, Service, Value, Wire};
+use mdns_registry::{Endpoint, Metadata, Node, Service, Value};
 
 fn record(endpoints: usize) -> Record {
     let field = |name: &str, values| Value { name: name.into(), r#type: "string".into(), values };
@@ -34,7 +34,7 @@ fn record(endpoints: usize) -> Record {
         owner: owner.into(),
         revision: 1,
         lease: 120,
-        wire: Wire::DnsSd,
+        go_micro: None,
         service: Arc::new(service),
         node: (&node).into(),
     }

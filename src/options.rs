@@ -46,6 +46,8 @@ macro_rules! choice {
 
         impl $name {
             const NAMES: &'static [&'static str] = &[$($text),*];
+            /// Every one.
+            pub const ALL: [$name; $name::NAMES.len()] = [$($name::$variant),*];
 
             /// The name used in options.
             pub const fn as_str(self) -> &'static str {

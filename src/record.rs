@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::event::Reason;
 use crate::model::{Compact, Service};
-use crate::options::Wire;
+use crate::options::Domain;
 
 /// Milliseconds of a clock that neither steps nor stops in sleep (CLOCK_BOOTTIME).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +44,8 @@ pub struct Record {
     pub revision: u64,
     /// Seconds that the node lives on without a sign of life.
     pub lease: u32,
-    /// How it was said, or is to be.
-    pub wire: Wire,
+    /// Said on go-micro's wire alone, in this domain; `None` = by DNS-SD.
+    pub go_micro: Option<Domain>,
     /// Name, version, service metadata and endpoints; its `nodes` is empty.
     pub service: Arc<Service>,
     /// The node, its address as registered: empty for "this host".

@@ -13,7 +13,7 @@ use mdns_registry::link::{Command, Message, Scope, Station};
 use mdns_registry::options::Wires;
 use mdns_registry::record::{Interface, Owner, Question, Record, Sighting, Time};
 use mdns_registry::wire::{dnssd, gomicro};
-use mdns_registry::{Domain, Service, Wire};
+use mdns_registry::{Domain, Service};
 use serde_json::Value;
 
 const CASES: [&str; 3] = ["small", "endpoints", "bigtxt"];
@@ -223,10 +223,7 @@ impl Host {
     fn sent(&mut self) -> Vec<(To, Vec<u8>)> {
         let outputs = std::iter::from_fn(|| self.endpoint.poll_output());
         let sent = outputs.filter_map(|output| match output {
-            Output::Transmit(transmit) => {
-                assert_eq!(transmit.via, Via::Group, "from port 5353");
-                Some((transmit.to, transmit.bytes))
-            }
+            Output::Transmit(transmit) => Some((transmit.to, transmit.bytes)),
             Output::Sighting(Sighting::Dropped(reason)) => panic!("{reason}"),
             _ => None,
         });
@@ -241,7 +238,7 @@ fn record(service: &Service, owner: &Owner) -> Arc<Record> {
         owner: owner.clone(),
         revision: 1,
         lease: 120,
-        wire: Wire::GoMicro,
+        go_micro: Some(Domain::Micro),
         service: Arc::new(Service { nodes: vec![], ..service.clone() }),
         node: node.into(),
     })
@@ -319,8 +316,9 @@ fn garbled_packets_of_go_micro_never_panic() {
     let mut rng = fastrand::Rng::with_seed(9);
     for domain in [Domain::Micro, Domain::Local] {
         let mut host = Host::new(domain);
-        host.command(Command::Ask(Question::Everything));
         host.command(Command::Publish(record(&descriptor("endpoints"), &host.owner)));
+        let commands = vec![Command::Ask(Question::Everything)];
+        host.endpoint.submit(host.now, &host.owner, Message::Commands { commands, done: None });
         for _ in 0..30_000 {
             let mut bytes = rng.choice(&all).unwrap().clone();
             for _ in 0..rng.usize(1..6) {

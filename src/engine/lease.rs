@@ -63,7 +63,7 @@ impl Leases {
                 owner: self.owner.clone(),
                 revision: self.revision + 1 + i as u64,
                 lease,
-                wire: if self.wires.dns_sd { Wire::DnsSd } else { Wire::GoMicro },
+                go_micro: self.wires.go_micro.filter(|_| !self.wires.dns_sd),
                 service: heading.clone(),
                 node: compact(node),
             };

@@ -19,10 +19,9 @@ use crate::event::{Event, Reason};
 use crate::limits;
 use crate::link::{Command, Patience, Scope, Station};
 use crate::model::{Selection, Service};
-use crate::options::{RegisterOptions, WatchOptions, Wire, Wires};
+use crate::options::{RegisterOptions, WatchOptions, Wires};
 use crate::record::{Interface, Key, Owner, Question, Reach, Record, Sighting, Time};
 use crate::wire::address::{choose_address, is_this_host};
-use crate::wire::gomicro;
 
 pub use lookup::LookupId;
 pub use view::{fold, Listed};
@@ -284,9 +283,9 @@ impl Engine {
     }
 
     fn hears(&self, record: &Record) -> bool {
-        match record.wire {
-            Wire::DnsSd => self.wires.dns_sd,
-            Wire::GoMicro => self.wires.go_micro.is_some_and(|domain| gomicro::is_of(record, domain)),
+        match record.go_micro {
+            None => self.wires.dns_sd,
+            domain => self.wires.go_micro == domain,
         }
     }
 

@@ -1,7 +1,6 @@
 use super::*;
 use crate::event::Action;
 use crate::model::Node;
-use crate::options::Wire;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Patience =
@@ -32,15 +31,8 @@ fn seen(key: &str, name: &str, on: &str) -> Sighting {
     let mut service = service(name, "n", "");
     let node = service.nodes.remove(0);
     let (key, owner) = (Key::from(key), Owner::from(key));
-    let record = Record {
-        key,
-        owner,
-        revision: 1,
-        lease: 10,
-        wire: Wire::DnsSd,
-        service: Arc::new(service),
-        node: (&node).into(),
-    };
+    let record =
+        Record { key, owner, revision: 1, lease: 10, go_micro: None, service: Arc::new(service), node: (&node).into() };
     Sighting::Seen {
         record: Arc::new(record),
         reach: [Reach { ip: [10, 0, 0, 2].into(), interface: on.into() }].into(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::view::{Delta, Entry, Listed, View};
 use crate::event::Reason;
-use crate::options::{Domain, Wire};
+use crate::options::Domain;
 use crate::record::{Key, Record};
 use crate::wire::gomicro;
 
@@ -15,7 +15,7 @@ impl View {
     /// Whether DNS-SD lists what go-micro's wire says here.
     pub(super) fn is_said_better(&self, listed: &Listed) -> bool {
         let (record, address) = (&listed.record, &listed.address);
-        if record.wire == Wire::DnsSd {
+        if record.go_micro.is_none() {
             return false;
         }
         let Some(group) = self.groups.get(record.service.name.as_str()) else { return false };
@@ -26,7 +26,7 @@ impl View {
         let same = |other: &Listed| {
             let (one, two) = (&record.node, &other.record.node);
             let same_node = (one.id(), one.port(), address) == (two.id(), two.port(), &other.address);
-            same_node && other.record.wire == Wire::DnsSd && record.service.version == other.record.service.version
+            same_node && other.record.go_micro.is_none() && record.service.version == other.record.service.version
         };
         group.keys.iter().filter_map(|key| self.listed(key)).any(|other| same(other))
     }
@@ -42,8 +42,8 @@ impl View {
 
     /// Whether a node is held and not listed.
     pub(super) fn is_hidden(&self, entry: &Entry) -> bool {
-        let Record { wire, service, key, .. } = &**entry.record();
-        *wire == Wire::GoMicro && self.groups.get(service.name.as_str()).is_some_and(|group| group.hidden.contains(key))
+        let Record { go_micro, service, key, .. } = &**entry.record();
+        go_micro.is_some() && self.groups.get(service.name.as_str()).is_some_and(|group| group.hidden.contains(key))
     }
 
     /// What a change of one node does to the listing of others.
@@ -52,14 +52,14 @@ impl View {
             return self.relist(&delta.key).into_iter().collect();
         };
         let record = listed.record.clone();
-        if record.wire == Wire::GoMicro {
+        if record.go_micro.is_some() {
             return self.relist(&delta.key).into_iter().collect();
         }
         if self.groups.get(record.service.name.as_str()).is_none_or(|group| group.of_go_micro == 0) {
             return Vec::new();
         }
         let twin = |domain| gomicro::key(record.node.id(), &record.service.name, domain);
-        [Domain::Micro, Domain::Local].map(twin).iter().filter_map(|key| self.relist(key)).collect()
+        Domain::ALL.map(twin).iter().filter_map(|key| self.relist(key)).collect()
     }
 
     /// Hides a node of go-micro's wire, or lists it again, if that is due.

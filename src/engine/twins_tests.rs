@@ -32,10 +32,11 @@ fn node(wire: Wire, label: &str, id: &str, port: u16) -> Record {
         Wire::DnsSd => Key::from(label),
         Wire::GoMicro => gomicro::key(id, "greeter", Domain::Micro),
     };
+    let go_micro = (wire == Wire::GoMicro).then_some(Domain::Micro);
     let service = Service { name: "greeter".into(), version: "1".into(), ..Service::default() };
     let node = Node { id: id.into(), address: "10.0.0.2".into(), port, ..Node::default() };
     let node = (&node).into();
-    Record { owner: key.clone(), key, revision: 0, lease: 90, wire, service: service.into(), node }
+    Record { owner: key.clone(), key, revision: 0, lease: 90, go_micro, service: service.into(), node }
 }
 
 fn seen(engine: &mut Engine, record: &Record) {
@@ -114,7 +115,7 @@ proptest! {
             }
             let same = |one: &Record, two: &Record| (one.node.id(), one.node.port()) == (two.node.id(), two.node.port());
             let better = |record: &Record| {
-                record.wire == Wire::GoMicro && held.values().any(|o| o.wire == Wire::DnsSd && same(o, record))
+                record.go_micro.is_some() && held.values().any(|o| o.go_micro.is_none() && same(o, record))
             };
             let listed: Vec<&Record> = held.values().filter(|record| !better(record)).collect();
             let mut expected: Vec<_> = listed.iter().map(|r| (r.node.id().to_owned(), r.node.port())).collect();

@@ -9,7 +9,6 @@ use std::time::Duration;
 use crate::event::Reason;
 use crate::link::Patience;
 use crate::model::{to_json, Node, Service};
-use crate::options::Wire;
 use crate::record::{Key, Reach, Record, Time};
 
 /// Shares of its lease after which a silent node is asked, percent (RFC 6762 §5.2).
@@ -189,10 +188,10 @@ impl View {
     pub fn put_heard(&mut self, now: Time, record: Arc<Record>, reach: Arc<[Reach]>, address: String) -> Option<Delta> {
         if let Some(known) = self.entries.get(&record.key) {
             let said = known.record();
-            let same = (&record.owner, record.wire) == (&said.owner, said.wire);
+            let same = (&record.owner, record.go_micro) == (&said.owner, said.go_micro);
             let older = same && record.revision < said.revision;
             // DNS-SD wins.
-            let worse = record.wire == Wire::GoMicro && said.wire == Wire::DnsSd;
+            let worse = record.go_micro.is_some() && said.go_micro.is_none();
             if older || worse || known.life == Life::Own {
                 return None;
             }
@@ -216,7 +215,7 @@ impl View {
         }
         self.entries.insert(key.clone(), entry);
         let group = self.groups.entry(Arc::from(listed.record.service.name.as_str())).or_default();
-        group.of_go_micro += usize::from(listed.record.wire == Wire::GoMicro);
+        group.of_go_micro += usize::from(listed.record.go_micro.is_some());
         let now = match self.is_said_better(&listed) {
             true => {
                 self.hide(&key);
@@ -294,7 +293,7 @@ impl View {
             self.unindex(&listed);
         }
         if let Some(group) = self.groups.get_mut(name) {
-            group.of_go_micro -= usize::from(listed.record.wire == Wire::GoMicro);
+            group.of_go_micro -= usize::from(listed.record.go_micro.is_some());
             if group.keys.is_empty() && group.hidden.is_empty() {
                 self.groups.remove(name);
             }

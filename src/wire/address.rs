@@ -48,7 +48,11 @@ fn is_unicast(ip: IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
-/// The order of preference, least first.
+/// The order in which addresses of one host are preferred, least first.
+pub fn preference(ip: IpAddr) -> (u8, IpAddr) {
+    (class(ip), ip)
+}
+
 fn class(ip: IpAddr) -> u8 {
     match ip {
         IpAddr::V4(v4) if !v4.is_link_local() => 0,

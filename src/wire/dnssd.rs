@@ -16,7 +16,6 @@ use super::{txt, Refused};
 use crate::error::{self, Error};
 use crate::limits;
 use crate::model::{self, Compact, Endpoint, Metadata, Node, Reader, Service, Value};
-use crate::options::Wire;
 use crate::record::Record;
 
 /// The one service type, of all nodes.
@@ -204,7 +203,7 @@ pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Resul
     Ok(Record {
         owner: Arc::from(owner),
         revision,
-        wire: Wire::DnsSd,
+        go_micro: None,
         lease: u32::try_from(lease).unwrap_or(u32::MAX),
         service: Arc::new(Service { name, version, metadata, endpoints, nodes: Vec::new() }),
         node: (&Node { id, address, port, metadata: rest.node_metadata }).into(),

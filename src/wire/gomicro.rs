@@ -16,7 +16,7 @@ use super::{txt, Refused};
 use crate::error::{self, Error};
 use crate::limits;
 use crate::model::{self, Endpoint, Metadata, Node, Reader, Service, Value};
-use crate::options::{Domain, Wire};
+use crate::options::Domain;
 use crate::record::{Key, Record};
 
 /// One TXT string, bytes.
@@ -141,7 +141,8 @@ pub fn decode(
 
     let texts = labels.iter().map(|label| std::str::from_utf8(label).ok().filter(|text| !text.contains('.')));
     let texts: Vec<&str> = texts.collect::<Option<_>>().ok_or(Refused("name"))?;
-    let (_, names) = texts.split_last().ok_or(Refused("name"))?;
+    let (last, names) = texts.split_last().ok_or(Refused("name"))?;
+    let domain = Domain::ALL.into_iter().find(|domain| domain.as_str() == *last).ok_or(Refused("name"))?;
     let names = names.join(".");
     let id = names.strip_suffix(&said.service).and_then(|id| id.strip_suffix('.')).ok_or(Refused("name"))?;
     for name in [&said.service, id] {
@@ -174,7 +175,7 @@ pub fn decode(
         owner,
         revision: revision.unwrap_or(0),
         lease: u32::try_from(lease).unwrap_or(u32::MAX),
-        wire: Wire::GoMicro,
+        go_micro: Some(domain),
         service: Arc::new(Service { name, version, metadata: service_metadata, endpoints, nodes: Vec::new() }),
         node: (&node).into(),
         key,
@@ -184,12 +185,6 @@ pub fn decode(
 /// The key of a node of go-micro's own.
 pub fn key(id: &str, service: &str, domain: Domain) -> Key {
     Key::from(format!("{id}.{service}.{}.", domain.as_str()))
-}
-
-/// Whether a node is of this domain; one of our own kind tells no domain.
-pub fn is_of(record: &Record, domain: Domain) -> bool {
-    let foreign = record.key.strip_suffix('.');
-    foreign.is_none_or(|name| name.rsplit('.').next() == Some(domain.as_str()))
 }
 
 fn json(record: &Record, domain: Domain) -> String {

@@ -3,8 +3,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::Compact;
 
-const DOMAINS: [Domain; 2] = [Domain::Micro, Domain::Local];
-
 fn record(json: &str) -> Record {
     let service = Service::from_json(json).unwrap();
     let node: Compact = (&service.nodes[0]).into();
@@ -14,7 +12,7 @@ fn record(json: &str) -> Record {
         owner: owner.into(),
         revision: 7,
         lease: 10,
-        wire: Wire::GoMicro,
+        go_micro: Some(Domain::Micro),
         node,
         service: Arc::new(Service { nodes: Vec::new(), ..service }),
     }
@@ -53,8 +51,8 @@ const FULL: &str = r#"{"name":"go.srv","version":"1.0","metadata":{"team":"a"},"
 
 #[test]
 fn what_our_own_kind_says_is_heard_as_it_was() {
-    for domain in DOMAINS {
-        let said = record(FULL);
+    for domain in Domain::ALL {
+        let said = Record { go_micro: Some(domain), ..record(FULL) };
         assert_eq!(heard(&said, domain).unwrap(), said);
     }
 }
@@ -100,7 +98,7 @@ fn another_softwares_node_is_named_by_its_name() {
     let said = read(r#"{"Service":"go.srv","Version":"2","Endpoints":null,"Metadata":{"k":"v"},"Later":[1]}"#).unwrap();
     assert_eq!((&*said.key, &*said.owner, said.lease, said.revision), ("a.b.go.srv.micro.", &*said.key.clone(), 90, 0));
     assert_eq!((said.node.id(), said.node.address(), said.node.port()), ("a.b", "10.0.0.1", 80));
-    assert!(is_of(&said, Domain::Micro) && !is_of(&said, Domain::Local));
+    assert_eq!(said.go_micro, Some(Domain::Micro));
     let unspecified =
         decode(&[b"a", b"s", b"micro"], &texts(&strings(&txt::zlib(br#"{"Service":"s"}"#))), 80, "::".parse().ok());
     assert_eq!(unspecified.unwrap().node.address(), "", "this host");
@@ -128,8 +126,8 @@ fn what_makes_no_sense_is_refused_by_the_part_that_does_not() {
     {
         assert_eq!(name(labels).unwrap_err().0, "name", "{labels:?}");
     }
-    assert_eq!(decode(&[b"a"], &["xyz0"], 80, None).unwrap_err().0, "txt-hex");
-    assert_eq!(decode(&[b"a"], &["ab"], 80, None).unwrap_err().0, "txt-deflate");
+    assert_eq!(decode(&[b"a", b"s", b"micro"], &["xyz0"], 80, None).unwrap_err().0, "txt-hex");
+    assert_eq!(decode(&[b"a", b"s", b"micro"], &["ab"], 80, None).unwrap_err().0, "txt-deflate");
 }
 
 #[test]
@@ -138,9 +136,9 @@ fn what_inflates_beyond_the_bound_is_refused() {
     assert_eq!(refused(&bomb), "txt-inflated-size");
     let zeros = strings(&txt::zlib(&vec![b'0'; 2 << 20]));
     assert!(zeros.len() < limits::TXT_BYTES);
-    assert_eq!(decode(&[b"a"], &texts(&zeros), 80, None).unwrap_err().0, "txt-inflated-size");
+    assert_eq!(decode(&[b"a", b"s", b"micro"], &texts(&zeros), 80, None).unwrap_err().0, "txt-inflated-size");
     let long = vec![vec![b'0'; 255]; 40];
-    assert_eq!(decode(&[b"a"], &long, 80, None).unwrap_err().0, "txt-size");
+    assert_eq!(decode(&[b"a", b"s", b"micro"], &long, 80, None).unwrap_err().0, "txt-size");
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn record(service: Service, node: Node) -> Record {
         owner: owner.into(),
         revision: 7,
         lease: 120,
-        wire: Wire::DnsSd,
+        go_micro: None,
         service: Arc::new(service),
         node: (&node).into(),
     }
@@ -237,7 +237,7 @@ fn arbitrary() -> impl Strategy<Value = Record> {
             owner: owner.into(),
             revision,
             lease,
-            wire: Wire::DnsSd,
+            go_micro: None,
             service: Arc::new(service),
             node: (&node).into(),
         }

@@ -10,7 +10,7 @@ use mdns_registry::event::Reason;
 use mdns_registry::link::{mdns_sd, Command, Link, Message, Open, Scope};
 use mdns_registry::record::{Key, Owner, Question, Record, Sighting};
 use mdns_registry::wire::dnssd;
-use mdns_registry::{Metadata, Node, Service, Wire};
+use mdns_registry::{Metadata, Node, Service};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
@@ -87,7 +87,7 @@ impl Peer {
         let node = Node { id: id.into(), address: String::new(), port, metadata };
         let key = dnssd::instance_label(&self.owner, &service.name, &node.id).into();
         let (owner, service) = (self.owner.clone(), Arc::new(service));
-        Arc::new(Record { key, owner, revision, lease: 3, wire: Wire::DnsSd, service, node: (&node).into() })
+        Arc::new(Record { key, owner, revision, lease: 3, go_micro: None, service, node: (&node).into() })
     }
 
     pub fn publish(&self, record: &Arc<Record>) {

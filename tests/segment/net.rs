@@ -78,6 +78,7 @@ pub struct Net {
     pub hosts: Vec<Host>,
     pub weather: Weather,
     pub sent: BTreeMap<&'static str, u64>,
+    goodbyes: HashMap<usize, u64>,
     /// What each host sent last, by kind.
     last: HashMap<(usize, &'static str), Arc<Vec<u8>>>,
     /// A watcher of go-micro's, which nothing that we multicast may make ask.
@@ -97,6 +98,7 @@ impl Net {
             hosts: Vec::new(),
             weather,
             sent: BTreeMap::new(),
+            goodbyes: HashMap::new(),
             last: HashMap::new(),
             listener: Listener::default(),
             by_ip: HashMap::new(),
@@ -207,6 +209,11 @@ impl Net {
     /// What a host sent last of a kind, as in `sent`.
     pub fn last(&self, host: usize, kind: &'static str) -> &[u8] {
         &self.last[&(host, kind)]
+    }
+
+    /// How many goodbyes of go-micro's kind a host has said.
+    pub fn goodbyes(&self, host: usize) -> u64 {
+        self.goodbyes.get(&host).copied().unwrap_or(0)
     }
 
     /// Sends a datagram that no endpoint made.
@@ -325,6 +332,9 @@ impl Net {
         let bytes = Arc::new(bytes);
         self.last.insert((from, kind), bytes.clone());
         if kind == "multicast" {
+            let answers = message::parse(&bytes).map(|message| message.answers).unwrap_or_default();
+            let all_gone = answers.len() == 3 && answers.iter().all(|record| record.ttl == 0);
+            *self.goodbyes.entry(from).or_default() += u64::from(all_gone);
             for listener in [&mut Listener::default(), &mut self.listener] {
                 if let Some(asked) = listener.hear(&bytes) {
                     panic!("go-micro's watchers ask for {asked:?}: {:#?}", message::parse(&bytes));

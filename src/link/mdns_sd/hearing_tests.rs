@@ -1,6 +1,5 @@
 use super::*;
 use crate::model::{Node, Service};
-use crate::options::Wire;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -17,7 +16,7 @@ fn instance(key: &str, revision: u64, interface: &str) -> (Record, Vec<Reach>) {
         owner: "o".into(),
         revision,
         lease: 10,
-        wire: Wire::DnsSd,
+        go_micro: None,
         service,
         node: (&node).into(),
     };

@@ -232,7 +232,6 @@ mod tests {
 
     use super::*;
     use crate::model::{Node, Service};
-    use crate::options::Wire;
 
     const ID: u16 = 77;
 
@@ -245,7 +244,7 @@ mod tests {
             owner: owner.into(),
             revision: 1,
             lease: 30,
-            wire: Wire::DnsSd,
+            go_micro: None,
             service: Arc::new(service),
             node: (&node).into(),
         }

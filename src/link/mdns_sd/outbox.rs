@@ -170,7 +170,6 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::model::{Node, Service};
-    use crate::options::Wire;
 
     fn publish(revision: u64) -> Action {
         let (service, node) = (Arc::new(Service::default()), Node::default());
@@ -179,7 +178,7 @@ mod tests {
             owner: "o".into(),
             revision,
             lease: 3,
-            wire: Wire::DnsSd,
+            go_micro: None,
             service,
             node: (&node).into(),
         };

@@ -119,10 +119,13 @@ impl Asker {
         out: &mut Outbox,
     ) {
         let question = &about(asked);
-        let everything = self.interests.get(&Question::Everything).is_some_and(|interest| interest.settled);
+        let everything = self.interests.get(&Question::Everything).is_some_and(|all| all.answers(wires));
         let interest = self.interests.entry(question.clone()).or_default();
+        let settled = everything || interest.answers(wires);
+        // Who speaks more than those before asks more.
+        interest.settled &= settled;
         interest.members.insert((member.clone(), asked.clone()), wires);
-        if interest.settled || everything {
+        if settled {
             interest.settled = true;
             self.tell_held(question, net, out);
             out.tell(Sighting::Settled(asked.clone()));

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::asker::{Asker, Net, Speaker};
 use super::exchange::Exchange;
@@ -180,13 +181,15 @@ impl Endpoint {
     }
 
     fn carry_out(&mut self, now: Time, from: &Owner, commands: Vec<Command>) {
-        let (mut published, mut withdrawn, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
         let wires = self.site.wires(from);
         for command in commands {
             match command {
                 Command::Publish(record) => {
                     published.push(record.key.clone());
-                    wires.go_micro.into_iter().for_each(|domain| self.micro.publish(record.clone(), domain));
+                    if let Some(domain) = wires.go_micro {
+                        self.micro.publish(record.clone(), domain, &self.site, &mut self.out);
+                    }
                     // A registry has checked that it fits.
                     if wires.dns_sd && self.known.put(record).is_err() {
                         self.count("unpublishable");
@@ -195,45 +198,48 @@ impl Endpoint {
                 Command::Withdraw(key) => {
                     published.retain(|published| *published != key);
                     withdrawn.extend(self.known.remove(&key));
-                    gone.push(key.clone());
+                    self.micro.withdraw([&key], &self.site, &mut self.out);
                     self.out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
                 }
                 Command::Ask(question) => {
                     let own = self.tell_own(from, &about(&question));
                     let (site, asker) = (&self.site, &mut self.asker);
-                    asker.ask(now, (from, wires), &question, own, &site.net, &mut self.out);
                     if let Some(domain) = wires.go_micro {
-                        self.micro.tell_held(domain, &about(&question), &self.site, &mut self.out);
+                        self.micro.tell_held(domain, &about(&question), site, &mut self.out);
                     }
+                    asker.ask(now, (from, wires), &question, own, &site.net, &mut self.out);
                     self.want(now);
                 }
                 Command::Forget(question) => {
                     self.asker.forget(from, &question);
                     self.want(now);
                 }
-                Command::Check(key) if self.micro.holds(&key) => self.micro.check(&key, &self.site, &mut self.out),
-                Command::Check(key) => self.asker.check(now, &key),
-                Command::Expired(key) if self.micro.holds(&key) => self.micro.expired(&key),
-                Command::Expired(key) => self.asker.expired(now, &key),
+                // A node may have been heard by either wire before it was by the other.
+                Command::Check(key) => {
+                    self.micro.check(now, &key);
+                    self.asker.check(now, &key);
+                }
+                Command::Expired(key) => {
+                    self.micro.expired(&key);
+                    self.asker.expired(now, &key);
+                }
             }
         }
         if !withdrawn.is_empty() {
             self.herald.goodbye(now, withdrawn, &self.known, &self.site, &mut self.out);
         }
-        self.micro.withdraw(&gone, &self.site, &mut self.out);
         self.announce(now, &published, None);
     }
 
     /// Tells the other registries of this process of a node.
     fn tell_neighbours(&mut self, key: &Key) {
         if self.site.members.len() > 1 {
-            let alone = || self.micro.alone().find(|record| record.key == *key);
-            let record = self.known.get(key).map(|node| &node.record).or_else(alone).cloned();
+            let record = self.known.get(key).map(|node| &node.record).or_else(|| self.micro.record(key)).cloned();
             record.into_iter().for_each(|record| self.tell_node(record));
         }
     }
 
-    fn tell_node(&mut self, record: std::sync::Arc<Node>) {
+    fn tell_node(&mut self, record: Arc<Node>) {
         let owners = &self.site.owners;
         let speaks = |attached: &&Attached| owners.get(&attached.index).is_some_and(|of| of.contains(&record.owner));
         let of = |attached: &Attached| {
@@ -245,8 +251,13 @@ impl Endpoint {
                 .map(move |ip| Reach { ip: *ip, interface: name.clone() })
                 .collect::<Vec<_>>()
         };
-        let reach = self.site.attached.iter().filter(speaks).flat_map(of).collect();
-        self.out.tell(Sighting::Seen { record, reach });
+        let reach: Arc<[Reach]> = self.site.attached.iter().filter(speaks).flat_map(of).collect();
+        // To those of go-micro's wire alone it is said on that.
+        let go_micro = self.micro.domain(&record.key).filter(|_| record.go_micro.is_none());
+        let other = go_micro.map(|domain| Arc::new(Node { go_micro: Some(domain), ..Node::clone(&record) }));
+        for record in [record].into_iter().chain(other) {
+            self.out.tell(Sighting::Seen { record, reach: reach.clone() });
+        }
     }
 
     /// Tells what this process publishes in answer to a member's question; whether there is any.
@@ -324,8 +335,10 @@ impl Endpoint {
             _ if datagram.from.port() != self.site.port => self.count("response-from-other-port"),
             // Answers by unicast are asked for from our own port only (RFC 6762 §6).
             _ if datagram.via == Via::Group && !datagram.to.is_multicast() => self.count("response-unasked"),
-            _ if GoMicro::concerns(message) => self.handle_go_micro(now, datagram, place),
             (_, exchange) => {
+                if GoMicro::concerns(message) {
+                    self.handle_go_micro(now, datagram, place);
+                }
                 let direct = match exchange {
                     Some(Exchange::Here { port }) => Some(port),
                     _ => None,
@@ -358,14 +371,17 @@ impl Endpoint {
                 let wanted = Wanted::One { registry, token, ranges: &ranges, budget };
                 return self.serve(now, datagram, place, &message, wanted);
             }
-            Some(Exchange::ForOthers) => return self.asker.suppress(now, place, &message),
+            Some(Exchange::ForOthers) => {
+                self.answer_go_micro(now, datagram, place, (&message, true));
+                return self.asker.suppress(now, place, &message);
+            }
             Some(Exchange::Answer { .. } | Exchange::Here { .. }) => return self.count("exchange-misplaced"),
             None => {}
         }
         if datagram.via == Via::Direct {
             return self.count("question-misplaced");
         }
-        self.micro.handle_question(now, (datagram.from, place), &message, datagram.bytes, &self.site);
+        self.answer_go_micro(now, datagram, place, (&message, false));
         let addrs = self.site.addrs(place).to_vec();
         let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
         let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
@@ -378,6 +394,12 @@ impl Endpoint {
         self.asker.suppress(now, place, &message);
         let replies = self.responder.handle(now, &here, datagram.from, message, &mut self.rng);
         self.reply(now, place, datagram.from, replies);
+    }
+
+    fn answer_go_micro(&mut self, now: Time, from: &Datagram<'_>, place: Place, asked: (&Message, bool)) {
+        if from.via == Via::Group {
+            self.micro.handle_question(now, (from.from, place), asked, from.bytes, &self.site);
+        }
     }
 
     fn reply(&mut self, now: Time, place: Place, to: SocketAddr, replies: Replies) {
@@ -463,10 +485,14 @@ impl Endpoint {
         self.release(now);
     }
 
+    fn has_neighbours(&self) -> bool {
+        self.site.members.len() > 1 && self.known.len() + self.micro.len() > 0
+    }
+
     /// Registries of one process do not hear each other's alive records.
     fn renew_neighbours(&mut self, now: Time) {
         self.neighbours_due = Time(now.0 + NEIGHBOURS_MS);
-        if self.site.members.len() > 1 && self.known.len() > 0 {
+        if self.has_neighbours() {
             let keys = self.all_keys();
             self.out.tell(Sighting::Alive { keys, at: now });
         }
@@ -495,7 +521,7 @@ impl Endpoint {
 
     /// When `handle_timeout` must be called next.
     pub fn next_due(&mut self) -> Option<Time> {
-        let neighbours = (self.site.members.len() > 1 && self.known.len() > 0).then_some(self.neighbours_due);
+        let neighbours = self.has_neighbours().then_some(self.neighbours_due);
         let (asker, micro) = match self.closing {
             true => (None, None),
             false => (self.asker.next_due(self.now), self.micro.next_due(self.now)),

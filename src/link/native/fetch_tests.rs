@@ -9,7 +9,6 @@ use crate::link::native::publication::Publications;
 use crate::link::native::serve::{Asked, Served, Server};
 use crate::link::native::zone::ZONE;
 use crate::model::{Node, Service};
-use crate::options::Wire;
 use crate::record::Question;
 use crate::record::Record;
 use crate::wire::dnssd::instance_label;
@@ -25,7 +24,7 @@ fn record(i: usize, revision: u64) -> Arc<Record> {
         owner: OWNER.into(),
         revision,
         lease: 30,
-        wire: Wire::DnsSd,
+        go_micro: None,
         service: Arc::new(service),
         node: (&node).into(),
     })

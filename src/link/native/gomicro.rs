@@ -16,26 +16,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use self::answers::{Answers, Wanted};
+use self::answers::{Answers, Asked};
 use self::asks::Asks;
 use self::heard::{Entry, Heard, Outcome, Said as SaidElsewhere};
-use self::said::Said;
+use self::said::{Node, Said};
 use self::unsaid::Unsaid;
 use super::herald::Ground;
 use super::message::{self, Data, Message};
 use super::name::{Case, Name};
 use super::outbox::{Outbox, Place};
+use super::pace::Bucket;
+use super::publication::IN;
 use super::site::Site;
 use crate::event::Reason;
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Reach, Record, Sighting, Time};
 use crate::wire::gomicro as wire;
 
-/// A goodbye is believed when its node, which is asked, has not answered for so long, milliseconds.
-const GOODBYE_MS: u64 = 1_000;
+/// A node that is doubted, by a goodbye or by what another host says, is asked at these times, and believed to be gone
+/// when it has not answered by the last, milliseconds.
+const DOUBT_MS: [u64; 4] = [0, 300, 600, 1_000];
+/// Nodes that are asked for one by one, at once and a second; of more the service is asked.
+const CHECKS: (u64, u64) = (32, 64);
 
-/// The domains there are.
-const DOMAINS: [Domain; 2] = [Domain::Micro, Domain::Local];
+/// Questions taken of one message; go-micro asks one.
+const QUESTIONS: usize = 4;
 
 /// What of DNS-SD concerns the dialect.
 pub struct Beside<'a> {
@@ -68,16 +73,18 @@ pub struct GoMicro {
     answers: Answers,
     asks: Asks,
     heard: Heard,
-    /// Nodes that somebody said goodbye for, and when it is believed.
-    goodbyes: BTreeMap<Key, Time>,
+    /// Since when nodes are doubted, and how often they were asked.
+    doubts: BTreeMap<Key, (Time, usize)>,
+    checks: Bucket,
     rng: fastrand::Rng,
 }
 
 impl GoMicro {
     /// On a host of this name.
     pub fn new(host: &str, mut rng: fastrand::Rng) -> GoMicro {
-        let labels = || host.split('.').filter(|label| !label.is_empty()).map(str::as_bytes);
-        let host = Name::of(labels(), Case::Kept).filter(|name| !name.first().is_empty());
+        // Its name in a domain, `.local` above all, is for others to say.
+        let label = host.split('.').next().filter(|label| !label.is_empty());
+        let host = label.and_then(|label| Name::of([label.as_bytes()], Case::Kept));
         GoMicro {
             host: host.or_else(|| Name::from_dotted("localhost")).unwrap_or_else(|| unreachable!("it is a name")),
             said: Said::default(),
@@ -85,13 +92,21 @@ impl GoMicro {
             answers: Answers::default(),
             asks: Asks::new(rng.fork()),
             heard: Heard::default(),
-            goodbyes: BTreeMap::new(),
+            doubts: BTreeMap::new(),
+            checks: Bucket::new(CHECKS.0, CHECKS.1),
             rng,
         }
     }
 
-    /// Publishes a record in a domain, in place of an earlier one with its key.
-    pub fn publish(&mut self, record: Arc<Record>, domain: Domain) {
+    /// Publishes a record in a domain, in place of an earlier one with its key. Of that one nothing may stay that the
+    /// new one does not replace: go-micro tells versions apart, and what the wire cannot carry is not said.
+    pub fn publish(&mut self, record: Arc<Record>, domain: Domain, site: &Site, out: &mut Outbox) {
+        if let Some(before) = self.said.remove(&record.key) {
+            let same_version = before.record.service.version == record.service.version;
+            if !same_version || wire::check(&record, domain).is_err() {
+                self.goodbye(&before, site, out);
+            }
+        }
         self.said.put(record, domain);
     }
 
@@ -109,13 +124,35 @@ impl GoMicro {
     /// Takes nodes out and says goodbye for them.
     pub fn withdraw<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>, site: &Site, out: &mut Outbox) {
         for key in keys {
-            let Some(node) = self.said.remove(key) else { continue };
-            for place in site.places(&node.record.owner) {
-                let records = self.said.records(&node, site.addrs(place), &self.host, 0);
-                let message = records.and_then(|records| said::message(0, None, &records));
-                message.into_iter().for_each(|message| out.multicast(place, message));
+            if let Some(node) = self.said.remove(key) {
+                self.goodbye(&node, site, out);
             }
         }
+    }
+
+    /// Over one family of each interface: go-micro takes what it hears over the other for another goodbye.
+    fn goodbye(&self, node: &Node, site: &Site, out: &mut Outbox) {
+        let places = site.places(&node.record.owner);
+        for place in places.iter().filter(|place| !place.v6 || !places.contains(&Place { v6: false, ..**place })) {
+            let records = self.said.records(node, site.addrs(*place), &self.host, 0);
+            let message = records.and_then(|records| said::message(0, None, &records));
+            message.into_iter().for_each(|message| out.multicast(*place, message));
+        }
+    }
+
+    /// A node that is published.
+    pub fn record(&self, key: &str) -> Option<&Arc<Record>> {
+        self.said.get(key).map(|node| &node.record)
+    }
+
+    /// The domain that a node is published in.
+    pub fn domain(&self, key: &str) -> Option<Domain> {
+        self.said.get(key).map(|node| node.domain)
+    }
+
+    /// How many nodes are published.
+    pub fn len(&self) -> usize {
+        self.said.len()
     }
 
     /// Every node that only go-micro's wire carries.
@@ -148,31 +185,29 @@ impl GoMicro {
         None
     }
 
-    /// Takes a question as far as it is about names of the dialect; `bytes` have their letters as they came.
+    /// Takes a question as far as it is about names of the dialect; `bytes` have their letters as they came. One that is
+    /// `for_others` is answered with what no other wire carries.
     pub fn handle_question(
         &mut self,
         now: Time,
-        (from, place): (SocketAddr, Place),
-        folded: &Message,
+        (to, place): (SocketAddr, Place),
+        (folded, for_others): (&Message, bool),
         bytes: &[u8],
         site: &Site,
     ) {
         let about_us = folded.questions.iter().any(|question| domain_of(&question.name).is_some());
-        if self.said.len() == 0 || !about_us {
+        let some = if for_others { self.said.alone().next().is_some() } else { self.said.len() > 0 };
+        if !some || !about_us {
             return;
         }
         let Some(message) = message::parse_as(bytes, Case::Kept) else { return };
-        for question in message.questions {
+        let questions = message.questions.into_iter().filter(|question| question.class == IN);
+        for question in questions.take(QUESTIONS) {
             let Some((domain, labels)) = domain_of(&question.name) else { continue };
-            let wanted = match labels.as_slice() {
-                [b"_services"] => Wanted::Services(self.said.services(domain)),
-                labels => self.said.wanted(domain, labels, question.rtype),
-            };
-            let speaks = |owner: &Owner| site.owners.get(&place.interface).is_some_and(|all| all.contains(owner));
-            let wanted = wanted.of(|key| self.said.get(key).is_some_and(|node| speaks(&node.record.owner)));
+            let Some(wanted) = self.said.wanted(domain, &labels, question.rtype) else { continue };
             // A question section in a message to port 5353 would make a go-micro there answer its answer.
-            let echo = from.port() != site.port;
-            self.answers.push(now, (from, place), (message.id, question, echo), domain, wanted);
+            let echo = to.port() != site.port;
+            self.answers.push(now, Asked { to, place, id: message.id, question, echo, for_others }, wanted);
         }
     }
 
@@ -227,10 +262,12 @@ impl GoMicro {
         beside: &Beside<'_>,
         out: &mut Outbox,
     ) -> Option<(Key, bool)> {
-        let said = SaidElsewhere { from: from.ip, interface: from.place.interface, domain };
-        let asks = &self.asks;
-        let ours = |owner: &str| beside.site.is_of_this_process(owner);
-        let twin = |record: &Record| ours(&record.owner) || (beside.on_dns_sd)(&record.key);
+        let (labels, asks) = (domain_of(entry.name).map(|(_, labels)| labels)?, &self.asks);
+        if !asks.may_want(domain, &labels) {
+            return None;
+        }
+        let said = SaidElsewhere { now: from.now, from: from.ip, interface: from.place.interface, domain };
+        let twin = |owner: &Owner, key: &str| beside.site.is_of_this_process(owner) || (beside.on_dns_sd)(key);
         let (key, is_news) = match self.heard.take(said, entry, |service| asks.wants(domain, service), twin) {
             Outcome::Changed(key) => {
                 self.tell_seen(&key, beside.site, out);
@@ -238,13 +275,12 @@ impl GoMicro {
             }
             Outcome::Repeated(key) => (key, false),
             Outcome::Goodbye(key) => {
-                self.goodbyes.entry(key.clone()).or_insert(Time(from.now.0 + GOODBYE_MS));
-                self.check(&key, beside.site, out);
+                self.doubts.entry(key).or_insert((from.now, 0));
                 return None;
             }
             Outcome::Doubted(key) => {
                 out.tell(Sighting::Dropped("go-micro-from-elsewhere"));
-                self.check(&key, beside.site, out);
+                self.doubts.entry(key).or_insert((from.now, 0));
                 return None;
             }
             Outcome::Dropped(reason) => {
@@ -253,17 +289,16 @@ impl GoMicro {
             }
             Outcome::Nothing => return None,
         };
-        self.goodbyes.remove(&key);
+        self.doubts.remove(&key);
         let service = self.heard.record(&key).map(|record| &record.service.name).filter(|_| from.direct);
         service.into_iter().for_each(|service| self.asks.answered(from.now, domain, service, is_news));
         Some((key, is_news))
     }
 
     fn tell_seen(&self, key: &Key, site: &Site, out: &mut Outbox) {
-        let Some((record, reach)) = self.heard.record(key).zip(self.heard.reach(key)) else { return };
-        let named =
-            |(on, ip): &(u32, IpAddr)| site.net.names.get(on).map(|name| Reach { ip: *ip, interface: name.clone() });
-        out.tell(Sighting::Seen { record: record.clone(), reach: reach.iter().filter_map(named).collect() });
+        let Some((record, (on, ip))) = self.heard.record(key).zip(self.heard.reach(key)) else { return };
+        let reach = site.net.names.get(&on).map(|name| Reach { ip, interface: name.clone() });
+        out.tell(Sighting::Seen { record: record.clone(), reach: reach.into_iter().collect() });
     }
 
     /// What the registries of this process want to know, by domain: asks what is new and forgets the rest.
@@ -272,7 +307,7 @@ impl GoMicro {
         let asks = &self.asks;
         self.heard.retain(|domain, service| asks.wants(domain, service));
         let heard = &self.heard;
-        self.goodbyes.retain(|key, _| heard.record(key).is_some());
+        self.doubts.retain(|key, _| heard.record(key).is_some());
     }
 
     /// Tells what is held in answer to a question.
@@ -290,23 +325,47 @@ impl GoMicro {
         }
     }
 
-    /// Whether the node was heard here.
-    pub fn holds(&self, key: &str) -> bool {
-        self.heard.record(key).is_some()
+    /// Asks whether a node lives, and with it every other of its service.
+    pub fn check(&mut self, now: Time, key: &Key) {
+        if let Some((record, domain)) = self.heard.record(key).zip(self.heard.domain(key)) {
+            self.asks.check(now, domain, &record.service.name);
+        }
     }
 
-    /// Asks whether a node lives.
-    pub fn check(&mut self, key: &Key, site: &Site, out: &mut Outbox) {
+    /// Asks a node itself, or its service where many are to be asked.
+    fn check_one(&mut self, now: Time, key: &Key, site: &Site, out: &mut Outbox) {
+        if !self.checks.take(now, 1) {
+            return self.check(now, key);
+        }
         let Some((record, domain)) = self.heard.record(key).zip(self.heard.domain(key)) else { return };
         let labels = wire::instance(record.node.id(), &record.service.name, domain);
         let Some(name) = labels.ok().and_then(|labels| Name::of(labels, Case::Kept)) else { return };
-        let bytes = asks::query(self.rng.u16(..), name, message::rtype::ANY);
+        let bytes = asks::query(self.rng.u16(..), name, message::rtype::ANY, false);
         site.places_of(domain).into_iter().for_each(|place| out.ask(place, bytes.clone()));
+    }
+
+    /// Asks the nodes that are doubted, and believes of those that do not answer that they are gone.
+    fn settle_doubts(&mut self, now: Time, site: &Site, out: &mut Outbox) {
+        let due = |(since, asked): &(Time, usize)| DOUBT_MS.get(*asked).is_none_or(|ms| now.0 >= since.0 + ms);
+        let due: Vec<Key> = self.doubts.iter().filter(|(_, doubt)| due(doubt)).map(|(key, _)| key.clone()).collect();
+        for key in due {
+            let Some((_, asked)) = self.doubts.get_mut(&key) else { continue };
+            *asked += 1;
+            if *asked < DOUBT_MS.len() {
+                self.check_one(now, &key, site, out);
+                continue;
+            }
+            self.doubts.remove(&key);
+            // Whoever said otherwise says so again.
+            self.check(now, &key);
+            self.heard.remove(&key);
+            out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
+        }
     }
 
     /// A node was deleted for silence: it is new when it is heard again.
     pub fn expired(&mut self, key: &str) {
-        self.goodbyes.remove(key);
+        self.doubts.remove(key);
         self.heard.remove(key);
     }
 
@@ -317,12 +376,7 @@ impl GoMicro {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time, site: &Site, out: &mut Outbox) {
-        let due: Vec<Key> = self.goodbyes.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
-        for key in due {
-            self.goodbyes.remove(&key);
-            self.heard.remove(&key);
-            out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
-        }
+        self.settle_doubts(now, site, out);
         self.unsaid.handle_timeout(now);
         self.heard.handle_timeout(now);
         self.answers.release(now, &self.said, &self.host, site, out);
@@ -336,21 +390,20 @@ impl GoMicro {
 
     /// When something is due next, but for announcements, which wait for their pace.
     pub fn next_due(&mut self, now: Time) -> Option<Time> {
-        let goodbye = self.goodbyes.values().min().copied();
-        [goodbye, self.unsaid.next_due(), self.answers.next_due(now), self.asks.next_due(now)]
-            .into_iter()
-            .flatten()
-            .min()
+        let doubt = |(since, asked): &(Time, usize)| Time(since.0 + DOUBT_MS.get(*asked).copied().unwrap_or(0));
+        let doubt = self.doubts.values().map(doubt).min();
+        [doubt, self.unsaid.next_due(), self.answers.next_due(now), self.asks.next_due(now)].into_iter().flatten().min()
     }
 
     /// Counters for `stats`.
-    pub fn counts(&self) -> [(&'static str, u64); 5] {
+    pub fn counts(&self) -> [(&'static str, u64); 6] {
         [
             ("go-micro-published", self.said.len() as u64),
             ("go-micro-too-large", self.said.too_large()),
             ("go-micro-held", self.heard.len() as u64),
             ("go-micro-questions", self.asks.len() as u64),
             ("go-micro-asks-refused", self.answers.refused()),
+            ("go-micro-services-refused", self.asks.refused()),
         ]
     }
 }
@@ -359,7 +412,7 @@ impl GoMicro {
 fn domain_of(name: &Name) -> Option<(Domain, Vec<&[u8]>)> {
     let mut labels: Vec<&[u8]> = name.labels().collect();
     let last = labels.pop()?;
-    let domain = DOMAINS.into_iter().find(|domain| last == domain.as_str().as_bytes())?;
+    let domain = Domain::ALL.into_iter().find(|domain| last == domain.as_str().as_bytes())?;
     let of_dns_sd = labels.last().is_none_or(|label| matches!(*label, b"_tcp" | b"_udp"));
     (!of_dns_sd).then_some((domain, labels))
 }

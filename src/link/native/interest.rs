@@ -24,6 +24,12 @@ impl Interest {
         asked.into_iter().for_each(|asked| out.tell(Sighting::Settled(asked.clone())));
     }
 
+    /// Whether there is an answer by each of these wires.
+    pub fn answers(&self, wires: Wires) -> bool {
+        let by_dns_sd = !wires.dns_sd || self.is_of_dns_sd();
+        self.settled && by_dns_sd && wires.go_micro.is_none_or(|domain| self.domains().contains(&domain))
+    }
+
     /// Whether anybody wants an answer by DNS-SD.
     pub fn is_of_dns_sd(&self) -> bool {
         self.members.values().any(|wires| wires.dns_sd)

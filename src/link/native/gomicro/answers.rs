@@ -1,12 +1,14 @@
 //! Answers to go-micro's questions: by unicast, a node a message, at a pace that its receive buffer can take.
+//!
+//! A question waits as the place where its answer goes on, so that one about thousands of nodes costs no more than one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::said::{self, Said, TTL};
+use super::said::{self, Node, Said, TTL};
 use crate::link::native::herald::Ground;
-use crate::link::native::message::Question;
+use crate::link::native::message::{Question, Record, LARGEST};
 use crate::link::native::name::Name;
 use crate::link::native::outbox::{Outbox, Place};
 use crate::link::native::pace::Bucket;
@@ -21,50 +23,50 @@ const PACE: (u64, u64) = (64, 16_000);
 const OF_SOURCE: (u64, u64) = (4 << 20, 4 << 20);
 /// Addresses that are answered within a second, at most.
 const SOURCES: usize = 256;
-/// Questions that are being answered, at most.
+/// Questions that are being answered at once, of all and of one address.
 const QUESTIONS: usize = 256;
+const QUESTIONS_OF_SOURCE: usize = 8;
 
 /// What a question wants.
-pub enum Wanted {
-    /// Nodes of a service.
-    Nodes(Vec<Key>),
-    /// A node by its name.
-    Node(Option<Key>),
-    /// The services there are, each with a node of it.
-    Services(Vec<(Arc<str>, Key)>),
-}
-
-impl Wanted {
-    /// Of it what stands for nodes that `keep` wants.
-    pub fn of(self, keep: impl Fn(&Key) -> bool) -> Wanted {
-        match self {
-            Wanted::Nodes(keys) => Wanted::Nodes(keys.into_iter().filter(keep).collect()),
-            Wanted::Node(key) => Wanted::Node(key.filter(keep)),
-            Wanted::Services(services) => {
-                let mut kept: Vec<_> = services.into_iter().filter(|(_, key)| keep(key)).collect();
-                kept.dedup_by(|one, two| one.0 == two.0);
-                Wanted::Services(kept)
-            }
-        }
-    }
-}
-
 #[derive(Debug)]
-enum Left {
-    Nodes { keys: std::vec::IntoIter<Key>, pointed: bool },
-    Services(std::vec::IntoIter<(Arc<str>, Key)>),
+pub enum Wanted {
+    /// The nodes of a service.
+    Nodes((Domain, Arc<str>)),
+    /// A node by its name.
+    Node(Key),
+    /// The services of a domain.
+    Services(Domain),
+}
+
+/// How far an answer is.
+#[derive(Debug)]
+enum Told {
+    Nodes(Option<Key>),
+    Services(Option<Arc<str>>),
 }
 
 /// A question under answer.
 #[derive(Debug)]
+pub struct Asked {
+    /// Who asks.
+    pub to: SocketAddr,
+    /// Over what.
+    pub place: Place,
+    /// The id of its message.
+    pub id: u16,
+    /// As it came.
+    pub question: Question,
+    /// Whether the answer repeats it.
+    pub echo: bool,
+    /// Whether what DNS-SD says too is left out.
+    pub for_others: bool,
+}
+
+#[derive(Debug)]
 struct Answering {
-    to: SocketAddr,
-    place: Place,
-    id: u16,
-    question: Question,
-    echo: bool,
-    domain: Domain,
-    left: Left,
+    asked: Asked,
+    wanted: Wanted,
+    told: Told,
 }
 
 /// Answers on their way.
@@ -83,81 +85,106 @@ impl Default for Answers {
     }
 }
 
+/// The next message of an answer.
+enum Next {
+    Message(Vec<u8>),
+    /// One that has no message is passed over.
+    Passed,
+    Over,
+}
+
+impl Answering {
+    fn next(&mut self, said: &Said, host: &Name, site: &Site) -> Next {
+        let Asked { place, id, question, echo, for_others, .. } = &self.asked;
+        let owners = site.owners.get(&place.interface);
+        let is_there = |node: &Node| {
+            let speaks = owners.is_some_and(|owners| owners.contains(&node.record.owner));
+            speaks && (!for_others || node.record.go_micro.is_some())
+        };
+        let of_node = |node: &Node| -> Option<Vec<Record>> {
+            Some(node).filter(|node| is_there(node)).and_then(|node| said.records(node, site.addrs(*place), host, TTL))
+        };
+        let records = match (&self.wanted, &mut self.told) {
+            (Wanted::Node(key), Told::Nodes(told)) => {
+                let Some(node) = said.get(key).filter(|_| told.is_none()) else { return Next::Over };
+                *told = Some(key.clone());
+                of_node(node)
+            }
+            (Wanted::Nodes(service), Told::Nodes(told)) => {
+                let Some(node) = said.next_node(service, told.as_ref()) else { return Next::Over };
+                *told = Some(node.record.key.clone());
+                of_node(node)
+            }
+            (Wanted::Services(domain), Told::Services(told)) => {
+                let Some(service) = said.next_service(*domain, told.as_ref(), is_there) else { return Next::Over };
+                *told = Some(service.clone());
+                said::list_entry(&service, *domain, host)
+            }
+            _ => return Next::Over,
+        };
+        let Some(mut records) = records else { return Next::Passed };
+        if !matches!(self.wanted, Wanted::Node(_)) {
+            records.insert(0, said::pointer(&question.name, &records[0]));
+        }
+        said::message(*id, echo.then_some(question), &records).map_or(Next::Passed, Next::Message)
+    }
+}
+
 impl Answers {
-    /// Questions and answers refused, as there were too many.
+    /// Questions refused, as there were too many.
     pub fn refused(&self) -> u64 {
         self.refused
     }
 
     /// Answers a question from now on.
-    pub fn push(
-        &mut self,
-        now: Time,
-        (to, place): (SocketAddr, Place),
-        (id, question, echo): (u16, Question, bool),
-        domain: Domain,
-        wanted: Wanted,
-    ) {
-        let left = match wanted {
-            Wanted::Nodes(keys) if !keys.is_empty() => Left::Nodes { keys: keys.into_iter(), pointed: true },
-            Wanted::Node(Some(key)) => Left::Nodes { keys: vec![key].into_iter(), pointed: false },
-            Wanted::Services(services) if !services.is_empty() => Left::Services(services.into_iter()),
-            _ => return,
-        };
-        if self.queue.iter().any(|other| other.to == to && other.question == question) {
+    pub fn push(&mut self, now: Time, asked: Asked, wanted: Wanted) {
+        let of_source = self.queue.iter().filter(|other| other.asked.to.ip() == asked.to.ip());
+        if of_source.clone().any(|other| other.asked.to == asked.to && other.asked.question == asked.question) {
             return;
         }
         if self.sources.len() >= SOURCES {
             self.sources.retain(|_, bucket| bucket.left(now) < OF_SOURCE.0);
         }
-        let known = self.sources.contains_key(&to.ip());
-        if self.queue.len() >= QUESTIONS || (self.sources.len() >= SOURCES && !known) {
+        let crowded = self.sources.len() >= SOURCES && !self.sources.contains_key(&asked.to.ip());
+        if crowded || self.queue.len() >= QUESTIONS || of_source.count() >= QUESTIONS_OF_SOURCE {
             self.refused += 1;
             return;
         }
-        self.sources.entry(to.ip()).or_insert_with(|| Bucket::new(OF_SOURCE.0, OF_SOURCE.1));
-        self.queue.push_back(Answering { to, place, id, question, echo, domain, left });
+        self.sources.entry(asked.to.ip()).or_insert_with(|| Bucket::new(OF_SOURCE.0, OF_SOURCE.1));
+        let told = match wanted {
+            Wanted::Services(_) => Told::Services(None),
+            _ => Told::Nodes(None),
+        };
+        self.queue.push_back(Answering { asked, wanted, told });
     }
 
-    /// Lets out what the pace allows by now.
+    /// Lets out what the pace allows by now: one answer after the other, but who has had too much waits.
     pub fn release(&mut self, now: Time, said: &Said, host: &Name, site: &Site, out: &mut Outbox) {
-        while !self.queue.is_empty() && self.pace.left(now) > 0 {
-            let Some(answering) = self.queue.front_mut() else { return };
-            let (records, pointed) = match &mut answering.left {
-                Left::Nodes { keys, pointed } => {
-                    let Some(key) = keys.next() else {
-                        self.queue.pop_front();
-                        continue;
-                    };
-                    let addrs = site.addrs(answering.place);
-                    (said.get(&key).and_then(|node| said.records(node, addrs, host, TTL)), *pointed)
-                }
-                Left::Services(services) => {
-                    let Some((service, _)) = services.next() else {
-                        self.queue.pop_front();
-                        continue;
-                    };
-                    (said::list_entry(&service, answering.domain, host), true)
-                }
-            };
-            let Some(mut records) = records else { continue };
-            let pointer = pointed.then(|| said::pointer(&answering.question.name, &records[0]));
-            records.splice(0..0, pointer);
-            let echoed = answering.echo.then_some(&answering.question);
-            let Some(bytes) = said::message(answering.id, echoed, &records) else { continue };
-            let budget = self.sources.get_mut(&answering.to.ip());
-            if budget.is_some_and(|budget| !budget.take(now, bytes.len() as u64)) {
-                self.refused += 1;
-                self.queue.pop_front();
+        let mut waiting = 0;
+        while waiting < self.queue.len() && self.pace.left(now) > 0 {
+            let Some(mut answering) = self.queue.pop_front() else { return };
+            let (interface, to) = (answering.asked.place.interface, answering.asked.to);
+            let budget = self.sources.entry(to.ip()).or_insert_with(|| Bucket::new(OF_SOURCE.0, OF_SOURCE.1));
+            if budget.left(now) < LARGEST as u64 {
+                waiting += 1;
+                self.queue.push_back(answering);
                 continue;
             }
-            self.pace.take(now, 1);
-            out.unicast(Via::Group, answering.place.interface, answering.to, bytes);
+            match answering.next(said, host, site) {
+                Next::Message(bytes) => {
+                    budget.take(now, bytes.len() as u64);
+                    self.pace.take(now, 1);
+                    out.unicast(Via::Group, interface, to, bytes);
+                    self.queue.push_front(answering);
+                }
+                Next::Passed => self.queue.push_front(answering),
+                Next::Over => {}
+            }
         }
     }
 
     /// When more can be let out.
     pub fn next_due(&mut self, now: Time) -> Option<Time> {
-        (!self.queue.is_empty()).then(|| self.pace.next(now))
+        (!self.queue.is_empty()).then(|| self.pace.next(now).max(Time(now.0 + 1)))
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::limits;
+use crate::link::native::exchange::Exchange;
 use crate::link::native::message::{rtype, Builder, Question as Dns};
 use crate::link::native::name::{Case, Name};
 use crate::link::native::outbox::{Outbox, Place};
@@ -23,6 +24,10 @@ use crate::wire::gomicro as wire;
 const UNANSWERED_MS: [u64; 5] = [10, 30, 100, 200, 200];
 /// Answers have ended when none has come for so long, milliseconds.
 const QUIET_MS: u64 = 10;
+/// However they come, the next question follows after so long, milliseconds.
+const LONGEST_MS: u64 = 500;
+/// A service that was neither listed nor answered for so long is not asked for any more, milliseconds.
+const FORGOTTEN_MS: u64 = 4 * limits::GO_MICRO_ASK_MS;
 /// A burst of questions ends when one has brought nothing new, or with this one.
 const MOST: usize = 12;
 /// Questions at once and a second.
@@ -37,6 +42,8 @@ struct Ask {
     due: Time,
     /// Questions of the present burst, which has begun and not ended; `None` between bursts.
     burst: Option<Burst>,
+    /// When it was last wanted, listed or answered.
+    named: Time,
 }
 
 #[derive(Debug, Default)]
@@ -45,11 +52,18 @@ struct Burst {
     answered: bool,
     /// Since the last question.
     news: bool,
+    since: Time,
 }
 
 impl Ask {
     fn new(now: Time, labels: Vec<&[u8]>) -> Option<Ask> {
-        Some(Ask { name: Name::of(labels, Case::Kept)?, v6: false, due: now, burst: Some(Burst::default()) })
+        Some(Ask {
+            name: Name::of(labels, Case::Kept)?,
+            v6: false,
+            due: now,
+            burst: Some(Burst::default()),
+            named: now,
+        })
     }
 
     fn begin(&mut self, now: Time) {
@@ -73,16 +87,17 @@ impl Ask {
             return false;
         }
         let wait = UNANSWERED_MS.get(burst.asked).copied().unwrap_or(QUIET_MS * 3);
-        (burst.asked, burst.news) = (burst.asked + 1, false);
+        (burst.asked, burst.news, burst.since) = (burst.asked + 1, false, now);
         self.due = Time(now.0 + wait);
         true
     }
 
     fn answered(&mut self, now: Time, is_news: bool) {
+        self.named = now;
         if let Some(burst) = &mut self.burst {
             burst.answered = true;
             burst.news |= is_news;
-            self.due = Time(now.0 + QUIET_MS);
+            self.due = Time((now.0 + QUIET_MS).min(burst.since.0 + LONGEST_MS));
         }
     }
 
@@ -98,13 +113,15 @@ pub struct Asks {
     /// Those wanted, and for who wants everything those of every service there is.
     open: BTreeMap<(Domain, Question), Ask>,
     pace: Bucket,
+    /// Services that were listed and not asked for, as there were too many.
+    refused: u64,
     rng: fastrand::Rng,
 }
 
 impl Asks {
     /// With ids and delays that no stranger can guess.
     pub fn new(rng: fastrand::Rng) -> Asks {
-        Asks { wanted: BTreeSet::new(), open: BTreeMap::new(), pace: Bucket::new(PACE.0, PACE.1), rng }
+        Asks { wanted: BTreeSet::new(), open: BTreeMap::new(), pace: Bucket::new(PACE.0, PACE.1), refused: 0, rng }
     }
 
     /// Whether nothing is asked.
@@ -115,6 +132,11 @@ impl Asks {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// Services that were listed and not asked for, as there were too many.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Whether nodes of a service are wanted.
@@ -151,6 +173,18 @@ impl Asks {
         self.open.values_mut().for_each(|ask| ask.begin(now));
     }
 
+    /// Asks for a service again, as a node of it may be gone.
+    pub fn check(&mut self, now: Time, domain: Domain, service: &str) {
+        let ask = self.open.get_mut(&(domain, Question::Service(Arc::from(service))));
+        ask.filter(|ask| ask.burst.is_none()).into_iter().for_each(|ask| ask.begin(now));
+    }
+
+    /// Whether a name of which these are the labels before the domain may be a node that is wanted.
+    pub fn may_want(&self, domain: Domain, labels: &[&[u8]]) -> bool {
+        let service = |cut: usize| super::dotted(&labels[cut..]).is_some_and(|service| self.wants(domain, &service));
+        (1..labels.len()).any(service)
+    }
+
     /// A node of the service has answered.
     pub fn answered(&mut self, now: Time, domain: Domain, service: &str, is_news: bool) {
         if let Some(ask) = self.open.get_mut(&(domain, Question::Service(Arc::from(service)))) {
@@ -161,7 +195,10 @@ impl Asks {
     /// A service was listed; whether it was not known before.
     pub fn listed(&mut self, now: Time, domain: Domain, service: &str) -> bool {
         let question = Question::Service(Arc::from(service));
-        let is_news = !self.open.contains_key(&(domain, question.clone())) && self.open.len() < limits::INTERESTS;
+        let known = self.open.get_mut(&(domain, question.clone()));
+        let is_known = known.map(|ask| ask.named = now).is_some();
+        let is_news = !is_known && self.open.len() < limits::INTERESTS;
+        self.refused += u64::from(!is_known && !is_news);
         let Some(list) = self.open.get_mut(&(domain, Question::Everything)) else { return false };
         list.answered(now, is_news);
         if is_news {
@@ -172,12 +209,17 @@ impl Asks {
 
     /// Asks what is due.
     pub fn poll(&mut self, now: Time, site: &Site, out: &mut Outbox) {
+        let wanted = &self.wanted;
+        let is_wanted = |of: &(Domain, Question)| matches!(of.1, Question::Everything) || wanted.contains(of);
+        self.open.retain(|of, ask| is_wanted(of) || now.0 < ask.named.0 + FORGOTTEN_MS);
+        // Our own kind need not say here what it says by DNS-SD.
+        let for_others = site.members.values().all(|station| station.wires.dns_sd);
         for ((domain, _), ask) in &mut self.open {
             if now < ask.due || self.pace.left(now) == 0 || !ask.poll(now, &mut self.rng) {
                 continue;
             }
             self.pace.take(now, 1);
-            let bytes = query(self.rng.u16(..), ask.name.clone(), rtype::PTR);
+            let bytes = query(self.rng.u16(..), ask.name.clone(), rtype::PTR, for_others);
             let places = site.places_of(*domain);
             for place in &places {
                 let other = places.contains(&Place { v6: !place.v6, ..*place });
@@ -209,9 +251,12 @@ impl Asks {
     }
 }
 
-/// A question of the dialect.
-pub fn query(id: u16, name: Name, rtype: u16) -> Vec<u8> {
+/// A question of the dialect; one that is `for_others` our own kind answers only with what no other wire carries.
+pub fn query(id: u16, name: Name, rtype: u16, for_others: bool) -> Vec<u8> {
     let mut message = Builder::query(id, MESSAGE);
     message.question(&Dns { name, rtype, class: IN, unicast: false });
+    if for_others {
+        message.option(&Exchange::ForOthers.encode());
+    }
     message.finish()
 }

@@ -1,6 +1,6 @@
 //! The nodes that others publish on go-micro's wire, as far as anybody here wants them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,16 +11,14 @@ use crate::link::native::message::{Data, Message};
 use crate::link::native::name::Name;
 use crate::link::native::publication::{strings, IN};
 use crate::options::Domain;
-use crate::record::{Key, Question, Record, Time};
+use crate::record::{Key, Owner, Question, Record, Time};
 use crate::wire::gomicro as wire;
 use crate::wire::Refused;
 
 /// Entries taken of one message; go-micro says one.
 const ENTRIES: usize = 16;
-/// Addresses from which one node is said, at most.
-const SENDERS: usize = 8;
-/// How long it is remembered that an entry is known by other means, milliseconds.
-const TWINS_MS: u64 = 60_000;
+/// How often is looked for what need not be kept, milliseconds.
+const SWEEP_MS: u64 = 60_000;
 
 /// What one name of a message says.
 #[derive(Debug)]
@@ -60,6 +58,8 @@ pub fn entries(message: &Message) -> Vec<Entry<'_>> {
 /// Where a message came from.
 #[derive(Clone, Copy, Debug)]
 pub struct Said {
+    /// When.
+    pub now: Time,
     /// Who sent it.
     pub from: IpAddr,
     /// The interface it came over.
@@ -90,9 +90,10 @@ struct Node {
     record: Arc<Record>,
     domain: Domain,
     digest: u64,
-    /// The hosts that say so, the first to do so first, and the interfaces they are heard on.
-    reach: BTreeSet<(u32, IpAddr)>,
-    first: IpAddr,
+    /// The host that said it first, whom other data are believed of, and the interface it is heard on.
+    reach: (u32, IpAddr),
+    /// When it was heard last.
+    heard: Time,
 }
 
 /// Everything held.
@@ -103,7 +104,7 @@ pub struct Heard {
     digests: HashMap<u64, Key>,
     /// Digests of what this process, or DNS-SD, says too.
     twins: HashSet<u64>,
-    twins_since: Time,
+    swept: Time,
     /// How many nodes each sender said first.
     said_by: HashMap<IpAddr, usize>,
     hasher: RandomState,
@@ -126,8 +127,8 @@ impl Heard {
     }
 
     /// Where a node was heard, and from whom.
-    pub fn reach(&self, key: &str) -> Option<&BTreeSet<(u32, IpAddr)>> {
-        self.nodes.get(key).map(|node| &node.reach)
+    pub fn reach(&self, key: &str) -> Option<(u32, IpAddr)> {
+        self.nodes.get(key).map(|node| node.reach)
     }
 
     /// The keys of what is asked for.
@@ -142,17 +143,25 @@ impl Heard {
         said: Said,
         entry: &Entry<'_>,
         wanted: impl Fn(&str) -> bool,
-        twin: impl Fn(&Record) -> bool,
+        twin: impl Fn(&Owner, &str) -> bool,
     ) -> Outcome {
         let digest = self.hasher.hash_one((entry.name, entry.port, entry.address, entry.txt));
         if self.twins.contains(&digest) {
             return Outcome::Nothing;
         }
         if let Some(key) = self.digests.get(&digest).cloned() {
-            return match entry.ttl {
-                0 => Outcome::Goodbye(key),
-                _ => self.again(said, key),
-            };
+            let Some(node) = self.nodes.get_mut(&key) else { return Outcome::Nothing };
+            if twin(&node.record.owner, &key) {
+                // DNS-SD has heard of it meanwhile.
+                self.remove(&key);
+                self.remember_twin(digest);
+                return Outcome::Nothing;
+            }
+            if entry.ttl == 0 {
+                return Outcome::Goodbye(key);
+            }
+            node.heard = said.now;
+            return Outcome::Repeated(key);
         }
         let labels: Vec<&[u8]> = entry.name.labels().collect();
         let record = match wire::decode(&labels, &strings(entry.txt), entry.port, entry.address) {
@@ -160,10 +169,8 @@ impl Heard {
             Ok(record) => record,
             Err(Refused(reason)) => return Outcome::Dropped(reason),
         };
-        if twin(&record) {
-            if self.twins.len() < limits::VIEW_NODES {
-                self.twins.insert(digest);
-            }
+        if twin(&record.owner, &record.key) {
+            self.remember_twin(digest);
             return Outcome::Nothing;
         }
         match (entry.ttl, self.nodes.contains_key(&record.key)) {
@@ -173,30 +180,21 @@ impl Heard {
         }
     }
 
-    /// The same as before.
-    fn again(&mut self, said: Said, key: Key) -> Outcome {
-        let Some(node) = self.nodes.get_mut(&key) else { return Outcome::Nothing };
-        let place = (said.interface, said.from);
-        let new = !node.reach.contains(&place) && node.reach.len() < SENDERS;
-        match new && node.reach.insert(place) {
-            true => Outcome::Changed(key),
-            false => Outcome::Repeated(key),
+    fn remember_twin(&mut self, digest: u64) {
+        if self.twins.len() < limits::VIEW_NODES {
+            self.twins.insert(digest);
         }
     }
 
     fn put(&mut self, said: Said, record: Record, digest: u64) -> Outcome {
         let key = record.key.clone();
-        let place = (said.interface, said.from);
-        let mut reach = BTreeSet::from([place]);
         if let Some(known) = self.nodes.get(&key) {
-            let by_others = known.reach.iter().all(|(_, from)| *from != said.from);
+            if known.reach.1 != said.from {
+                return Outcome::Doubted(key);
+            }
             if known.record.revision > record.revision {
                 return Outcome::Dropped("older-revision");
             }
-            if by_others && !known.record.same_data(&record) {
-                return Outcome::Doubted(key);
-            }
-            reach.extend(known.reach.iter().take(SENDERS - 1));
             self.remove(&key);
         } else if self.nodes.len() >= limits::VIEW_NODES {
             return Outcome::Dropped("cache-full");
@@ -205,8 +203,8 @@ impl Heard {
         }
         *self.said_by.entry(said.from).or_default() += 1;
         self.digests.insert(digest, key.clone());
-        let (record, domain, first) = (Arc::new(record), said.domain, said.from);
-        self.nodes.insert(key.clone(), Node { record, domain, digest, reach, first });
+        let (record, domain, reach) = (Arc::new(record), said.domain, (said.interface, said.from));
+        self.nodes.insert(key.clone(), Node { record, domain, digest, reach, heard: said.now });
         Outcome::Changed(key)
     }
 
@@ -214,34 +212,34 @@ impl Heard {
     pub fn remove(&mut self, key: &str) {
         let Some(node) = self.nodes.remove(key) else { return };
         self.digests.remove(&node.digest);
-        match self.said_by.get_mut(&node.first) {
+        match self.said_by.get_mut(&node.reach.1) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.said_by.remove(&node.first)),
+            _ => drop(self.said_by.remove(&node.reach.1)),
         }
     }
 
     /// Forgets the services that `keep` does not want.
     pub fn retain(&mut self, keep: impl Fn(Domain, &str) -> bool) {
-        let unwanted = |node: &Node| !keep(node.domain, &node.record.service.name);
-        let gone: Vec<Key> = self.nodes.iter().filter(|(_, n)| unwanted(n)).map(|(key, _)| key.clone()).collect();
-        gone.iter().for_each(|key| self.remove(key));
+        self.forget(|node| !keep(node.domain, &node.record.service.name));
     }
 
     /// Forgets what was heard on interfaces that are gone.
     pub fn retain_interfaces(&mut self, there: impl Fn(u32) -> bool) {
-        for node in self.nodes.values_mut() {
-            node.reach.retain(|(index, _)| there(*index));
-        }
-        let gone: Vec<Key> =
-            self.nodes.iter().filter(|(_, n)| n.reach.is_empty()).map(|(key, _)| key.clone()).collect();
+        self.forget(|node| !there(node.reach.0));
+    }
+
+    fn forget(&mut self, gone: impl Fn(&Node) -> bool) {
+        let gone: Vec<Key> = self.nodes.iter().filter(|(_, node)| gone(node)).map(|(key, _)| key.clone()).collect();
         gone.iter().for_each(|key| self.remove(key));
     }
 
-    /// Forgets now and then what is known by other means.
+    /// Forgets now and then what no registry has kept, and what is known by other means.
     pub fn handle_timeout(&mut self, now: Time) {
-        if now.0 >= self.twins_since.0 + TWINS_MS {
-            self.twins_since = now;
+        if now.0 >= self.swept.0 + SWEEP_MS {
+            self.swept = now;
             self.twins = HashSet::new();
+            // Who keeps it asks whether it lives, and says when it does not.
+            self.forget(|node| now.0 >= node.heard.0 + u64::from(node.record.lease) * 1_000 + SWEEP_MS);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::answers::Wanted;
@@ -12,9 +13,9 @@ use crate::link::native::message::{rtype, Builder, Data, Question, Record};
 use crate::link::native::name::{Case, Name};
 use crate::link::native::publication::IN;
 use crate::link::native::serve::MESSAGE;
-use crate::options::{Domain, Wire};
+use crate::options::Domain;
 use crate::record::{self, Key, Owner};
-use crate::wire::address::is_this_host;
+use crate::wire::address::{is_this_host, preference};
 use crate::wire::{dnssd, gomicro};
 
 /// Seconds that a record lives by what go-micro says; it holds to none.
@@ -46,9 +47,8 @@ pub struct Said {
 }
 
 impl Said {
-    /// Publishes a record that the wire can carry.
+    /// Publishes a record, if the wire can carry it.
     pub fn put(&mut self, record: Arc<record::Record>, domain: Domain) {
-        self.remove(&record.key);
         if gomicro::unfit(&record, domain).is_some() {
             return;
         }
@@ -97,32 +97,44 @@ impl Said {
 
     /// The nodes that no other wire carries.
     pub fn alone(&self) -> impl Iterator<Item = &Arc<record::Record>> {
-        self.nodes.values().map(|node| &node.record).filter(|record| record.wire == Wire::GoMicro)
+        self.nodes.values().map(|node| &node.record).filter(|record| record.go_micro.is_some())
     }
 
-    /// The services of a domain, each with one of its nodes for each registry.
-    pub fn services(&self, domain: Domain) -> Vec<(Arc<str>, Key)> {
-        let mut services = Vec::new();
-        for ((_, service), keys) in
-            self.services.range((domain, Arc::from(""))..).take_while(|((d, _), _)| *d == domain)
-        {
-            let mut owners: BTreeSet<&Owner> = BTreeSet::new();
-            let first = keys.iter().filter(|key| self.get(key).is_some_and(|node| owners.insert(&node.record.owner)));
-            services.extend(first.map(|key| (service.clone(), key.clone())));
-        }
-        services
+    /// The next service of a domain that `is_there`.
+    pub fn next_service(
+        &self,
+        domain: Domain,
+        after: Option<&Arc<str>>,
+        is_there: impl Fn(&Node) -> bool,
+    ) -> Option<Arc<str>> {
+        let from = match after {
+            Some(after) => Bound::Excluded((domain, after.clone())),
+            None => Bound::Included((domain, Arc::from(""))),
+        };
+        let mut later = self.services.range((from, Bound::Unbounded)).take_while(|((of, _), _)| *of == domain);
+        let found = later.find(|(_, keys)| keys.iter().filter_map(|key| self.get(key)).any(&is_there));
+        found.map(|((_, service), _)| service.clone())
+    }
+
+    /// The next node of a service.
+    pub fn next_node(&self, service: &(Domain, Arc<str>), after: Option<&Key>) -> Option<&Node> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let key = self.services.get(service)?.range::<Key, _>((from, Bound::Unbounded)).next()?;
+        self.get(key)
     }
 
     /// What a question about these labels before the domain wants: PTR or ANY of a service its nodes, ANY, SRV or TXT
     /// of a node itself.
-    pub fn wanted(&self, domain: Domain, labels: &[&[u8]], rtype: u16) -> Wanted {
-        let service = dotted(labels).and_then(|name| self.services.get(&(domain, Arc::from(name))));
-        if let Some(keys) = service.filter(|_| matches!(rtype, rtype::PTR | rtype::ANY)) {
-            return Wanted::Nodes(keys.iter().cloned().collect());
+    pub fn wanted(&self, domain: Domain, labels: &[&[u8]], rtype: u16) -> Option<Wanted> {
+        if let [b"_services"] = labels {
+            return Some(Wanted::Services(domain));
         }
-        match rtype {
-            rtype::ANY | rtype::SRV | rtype::TXT => Wanted::Node(self.named(domain, labels)),
-            _ => Wanted::Node(None),
+        let service = dotted(labels).map(|name| (domain, Arc::from(name)));
+        let service = service.filter(|_| matches!(rtype, rtype::PTR | rtype::ANY));
+        match service.filter(|service| self.services.contains_key(service)) {
+            Some(service) => Some(Wanted::Nodes(service)),
+            None if rtype == rtype::PTR => None,
+            None => self.named(domain, labels).map(Wanted::Node),
         }
     }
 
@@ -183,15 +195,11 @@ pub fn message(id: u16, question: Option<&Question>, records: &[Record]) -> Opti
     (asked && builder.answers(&records.iter().collect::<Vec<_>>())).then(|| builder.finish())
 }
 
-/// The one address that a node has on an interface with these: IPv4 before IPv6, routed before link-local.
+/// The one address that a node has on an interface with these: the one that a reader of DNS-SD would choose.
 fn address(registered: &str, addrs: &[IpAddr]) -> Option<IpAddr> {
     if !is_this_host(registered) {
         let bare = registered.split('%').next().unwrap_or_default();
         return bare.parse().ok();
     }
-    let class = |ip: &&IpAddr| match ip {
-        IpAddr::V4(_) => 0,
-        IpAddr::V6(v6) => 1 + u8::from(v6.is_unicast_link_local()),
-    };
-    addrs.iter().min_by_key(class).copied()
+    addrs.iter().min_by_key(|ip| preference(**ip)).copied()
 }
