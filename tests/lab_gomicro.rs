@@ -23,7 +23,7 @@ lab::agent::agents!();
 
 /// go-micro announces three times within 3.75 s, in both families.
 const ANNOUNCED: Duration = Duration::from_secs(5);
-/// A node that was killed says nothing; it is asked again within its 120 s.
+/// A node that was killed says nothing; it lives on for 90 s, and one more.
 const MISSED_WITHIN: Duration = Duration::from_secs(95);
 const ROUTABLE: &str = "fd00:78::1";
 

@@ -145,7 +145,6 @@ fn what_is_said_not_to_be_built_is_refused_and_nothing_else_is() {
         ("secure", "true"),
         ("tls", r#"{"ca":"x"}"#),
         ("allow_unsigned", r#"["greeter"]"#),
-        ("wire", r#"["go-micro"]"#),
         ("user", r#""u""#),
         ("password", r#""p""#),
         ("addrs", r#"["etcd://localhost:2379"]"#),
@@ -155,7 +154,7 @@ fn what_is_said_not_to_be_built_is_refused_and_nothing_else_is() {
         assert_eq!(error.status(), Status::UNSUPPORTED, "{key}: {error}");
         assert!(said.contains(key), "{key} is not named");
     }
-    let values = ["UNSUPPORTED", "go-micro", "etcd://…"];
+    let values = ["UNSUPPORTED", "etcd://…"];
     let known: BTreeSet<&str> = refused.iter().map(|(key, _)| *key).chain(values).collect();
     assert_eq!(said, known);
 }
