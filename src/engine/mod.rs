@@ -372,7 +372,7 @@ impl Engine {
     pub fn counts(&self) -> Counts {
         let open: u64 = self.watches.values().map(Watch::resyncs).sum();
         Counts {
-            nodes: self.view.len(),
+            nodes: self.view.listed_len(),
             registered: self.leases.len(),
             watches: self.watches.len(),
             interests: self.lookups.interests(),

@@ -3,80 +3,119 @@
 //! The same is: of this service, version, id and port, at this address. A registry of our own kind names itself on either
 //! wire, so its nodes have one key; this is about software that says a node on each by itself.
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasher;
 
 use super::view::{Delta, Entry, Listed, View};
 use crate::event::Reason;
-use crate::options::Domain;
-use crate::record::{Key, Record};
-use crate::wire::gomicro;
+use crate::record::Key;
 
-impl View {
-    /// Whether DNS-SD lists what go-micro's wire says here.
-    pub(super) fn is_said_better(&self, listed: &Listed) -> bool {
-        let (record, address) = (&listed.record, &listed.address);
-        if record.go_micro.is_none() {
-            return false;
-        }
-        let Some(group) = self.groups.get(record.service.name.as_str()) else { return false };
-        let own = u32::from(group.keys.contains(&record.key));
-        if group.ids.get(&self.hash(record.node.id())).is_none_or(|count| *count <= own) {
-            return false;
-        }
-        let same = |other: &Listed| {
-            let (one, two) = (&record.node, &other.record.node);
-            let same_node = (one.id(), one.port(), address) == (two.id(), two.port(), &other.address);
-            same_node && other.record.go_micro.is_none() && record.service.version == other.record.service.version
-        };
-        group.keys.iter().filter_map(|key| self.listed(key)).any(|other| same(other))
+/// What of a service is said on both wires, by the hash of what makes two entries one node.
+#[derive(Debug, Default)]
+pub struct Twins {
+    /// How many entries of DNS-SD there are of each.
+    dns_sd: HashMap<u64, u32>,
+    go_micro: BTreeSet<(u64, Key)>,
+    /// Entries of go-micro's wire that are not listed.
+    pub(super) hidden: BTreeSet<Key>,
+}
+
+impl Twins {
+    fn count(&mut self, node: u64) {
+        *self.dns_sd.entry(node).or_default() += 1;
     }
 
-    /// Lists a node no more that is held and not listed yet, or was taken out of the list.
-    pub(super) fn hide(&mut self, key: &Key) {
-        let Some(entry) = self.entries.get(key) else { return };
-        let name = entry.record().service.name.as_str();
-        if let Some(group) = self.groups.get_mut(name) {
-            group.hidden.insert(key.clone());
+    fn discount(&mut self, node: u64) {
+        match self.dns_sd.get_mut(&node) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.dns_sd.remove(&node)),
         }
+    }
+}
+
+impl View {
+    /// Of 64 bits and keyed, as [`View::hash`].
+    fn node_hash(&self, listed: &Listed) -> u64 {
+        let (record, node) = (&listed.record, &listed.record.node);
+        self.hasher.hash_one((&record.service.version, node.id(), node.port(), &*listed.address))
+    }
+
+    /// Notes a node that is held from now on; whether it is not to be listed.
+    pub(super) fn note_twin(&mut self, listed: &Listed) -> bool {
+        let (name, node) = (listed.record.service.name.as_str(), self.node_hash(listed));
+        let is_first =
+            listed.record.go_micro.is_some() && self.groups.get(name).is_some_and(|group| group.twins.is_none());
+        if is_first {
+            let keys = self.groups.get(name).map(|group| &group.keys);
+            let of_dns_sd = keys.into_iter().flatten().filter_map(|key| self.listed(key));
+            let mut twins = Twins::default();
+            of_dns_sd.map(|listed| self.node_hash(listed)).for_each(|node| twins.count(node));
+            self.groups
+                .get_mut(name)
+                .into_iter()
+                .for_each(|group| group.twins = Some(Box::new(std::mem::take(&mut twins))));
+        }
+        let Some(twins) = self.groups.get_mut(name).and_then(|group| group.twins.as_mut()) else { return false };
+        if listed.record.go_micro.is_none() {
+            twins.count(node);
+            return false;
+        }
+        twins.go_micro.insert((node, listed.record.key.clone()));
+        let hides = twins.dns_sd.contains_key(&node);
+        if hides {
+            twins.hidden.insert(listed.record.key.clone());
+        }
+        hides
+    }
+
+    /// Forgets a node that is not held any more, or not so; whether it was not listed.
+    pub(super) fn forget_twin(&mut self, listed: &Listed) -> bool {
+        let (name, node) = (listed.record.service.name.as_str(), self.node_hash(listed));
+        let Some(twins) = self.groups.get_mut(name).and_then(|group| group.twins.as_mut()) else { return false };
+        if listed.record.go_micro.is_none() {
+            twins.discount(node);
+            return false;
+        }
+        let of_go_micro = (node, listed.record.key.clone());
+        twins.go_micro.remove(&of_go_micro);
+        twins.hidden.remove(&of_go_micro.1)
     }
 
     /// Whether a node is held and not listed.
     pub(super) fn is_hidden(&self, entry: &Entry) -> bool {
-        let Record { go_micro, service, key, .. } = &**entry.record();
-        go_micro.is_some() && self.groups.get(service.name.as_str()).is_some_and(|group| group.hidden.contains(key))
+        let record = entry.record();
+        let twins = || self.groups.get(record.service.name.as_str())?.twins.as_ref();
+        record.go_micro.is_some() && twins().is_some_and(|twins| twins.hidden.contains(&record.key))
     }
 
     /// What a change of one node does to the listing of others.
     pub fn settle_twins(&mut self, delta: &Delta) -> Vec<Delta> {
-        let Some(listed) = delta.now.as_ref().or(delta.had.as_ref()) else {
-            return self.relist(&delta.key).into_iter().collect();
-        };
-        let record = listed.record.clone();
-        if record.go_micro.is_some() {
-            return self.relist(&delta.key).into_iter().collect();
+        let mut changed = Vec::new();
+        let listed = [&delta.had, &delta.now].map(Clone::clone).into_iter().flatten();
+        for listed in listed.filter(|listed| listed.record.go_micro.is_none()) {
+            let (name, node) = (listed.record.service.name.as_str(), self.node_hash(&listed));
+            let Some(twins) = self.groups.get(name).and_then(|group| group.twins.as_ref()) else { continue };
+            let same = twins.go_micro.range((node, Key::from(""))..).take_while(|(of, _)| *of == node);
+            let keys: Vec<Key> = same.map(|(_, key)| key.clone()).collect();
+            changed.extend(keys.iter().filter_map(|key| self.relist(key, node)));
         }
-        if self.groups.get(record.service.name.as_str()).is_none_or(|group| group.of_go_micro == 0) {
-            return Vec::new();
-        }
-        let twin = |domain| gomicro::key(record.node.id(), &record.service.name, domain);
-        Domain::ALL.map(twin).iter().filter_map(|key| self.relist(key)).collect()
+        changed
     }
 
     /// Hides a node of go-micro's wire, or lists it again, if that is due.
-    fn relist(&mut self, key: &Key) -> Option<Delta> {
+    fn relist(&mut self, key: &Key, node: u64) -> Option<Delta> {
         let listed = self.entries.get(key)?.listed.clone();
-        let hidden = self.is_hidden(self.entries.get(key)?);
-        match (self.is_said_better(&listed), hidden) {
+        let group = self.groups.get_mut(listed.record.service.name.as_str())?;
+        let twins = group.twins.as_mut()?;
+        match (twins.dns_sd.contains_key(&node), twins.hidden.contains(key)) {
             (true, false) => {
+                twins.hidden.insert(key.clone());
                 self.unindex(&listed);
-                self.hide(key);
                 Some(Delta { key: key.clone(), had: Some(listed), now: None, reason: Reason::Duplicate })
             }
             (false, true) => {
-                let group = self.groups.get_mut(listed.record.service.name.as_str())?;
-                group.hidden.remove(key);
+                twins.hidden.remove(key);
                 self.index(&listed);
-                let listed: Arc<Listed> = listed;
                 Some(Delta { key: key.clone(), had: None, now: Some(listed), reason: Reason::Announced })
             }
             _ => None,

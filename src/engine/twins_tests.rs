@@ -30,6 +30,8 @@ fn engine() -> (Engine, WatchId) {
 fn node(wire: Wire, label: &str, id: &str, port: u16) -> Record {
     let key = match wire {
         Wire::DnsSd => Key::from(label),
+        // Of our own kind there are such with a label for a key.
+        Wire::GoMicro if label.starts_with("own") => Key::from(label),
         Wire::GoMicro => gomicro::key(id, "greeter", Domain::Micro),
     };
     let go_micro = (wire == Wire::GoMicro).then_some(Domain::Micro);
@@ -91,8 +93,11 @@ fn another_port_or_version_is_another_node() {
 
 fn record() -> impl Strategy<Value = Record> {
     let wires = prop_oneof![Just(Wire::DnsSd), Just(Wire::GoMicro)];
-    (wires, 0..3, 0..2, 80..82_u16)
-        .prop_map(|(wire, label, id, port)| node(wire, &format!("label-{label}"), &format!("n{id}"), port))
+    (wires, 0..3, any::<bool>(), 0..2, 80..82_u16).prop_map(|(wire, label, own, id, port)| {
+        let own = if own { "own-micro" } else { "label" };
+        let label = if wire == Wire::GoMicro { format!("{own}-{id}") } else { format!("label-{label}") };
+        node(wire, &label, &format!("n{id}"), port)
+    })
 }
 
 proptest! {

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::twins::Twins;
 use crate::event::Reason;
 use crate::link::Patience;
 use crate::model::{to_json, Node, Service};
@@ -114,9 +115,8 @@ fn share<T: ?Sized + PartialEq>(recent: &mut Arc<T>, one: impl AsRef<T> + Into<A
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) keys: BTreeSet<Key>,
-    /// Nodes of go-micro's wire that are not listed, as DNS-SD lists the same; and how many there are in all.
-    pub(super) hidden: BTreeSet<Key>,
-    pub(super) of_go_micro: usize,
+    /// From the first node of go-micro's wire on.
+    pub(super) twins: Option<Box<Twins>>,
     /// How many of the nodes have each id, by its hash: more than one where owners disagree.
     pub(super) ids: HashMap<u64, u32>,
     services: OnceLock<Arc<Vec<Service>>>,
@@ -139,7 +139,7 @@ pub struct View {
     pub(super) groups: BTreeMap<Arc<str>, Group>,
     timers: BTreeSet<(Time, Key)>,
     recent: Recent,
-    hasher: RandomState,
+    pub(super) hasher: RandomState,
     patience: Patience,
 }
 
@@ -159,6 +159,11 @@ impl View {
     /// How many nodes it holds.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many of them it lists.
+    pub fn listed_len(&self) -> usize {
+        self.groups.values().map(|group| group.keys.len()).sum()
     }
 
     /// The record behind a key.
@@ -214,13 +219,9 @@ impl View {
             self.timers.insert((due, key.clone()));
         }
         self.entries.insert(key.clone(), entry);
-        let group = self.groups.entry(Arc::from(listed.record.service.name.as_str())).or_default();
-        group.of_go_micro += usize::from(listed.record.go_micro.is_some());
-        let now = match self.is_said_better(&listed) {
-            true => {
-                self.hide(&key);
-                None
-            }
+        self.groups.entry(Arc::from(listed.record.service.name.as_str())).or_default();
+        let now = match self.note_twin(&listed) {
+            true => None,
             false => {
                 self.index(&listed);
                 Some(listed)
@@ -288,15 +289,14 @@ impl View {
         self.unschedule(&entry);
         let listed = entry.listed;
         let name = listed.record.service.name.as_str();
-        let was_hidden = self.groups.get_mut(name).is_some_and(|group| group.hidden.remove(key));
+        let was_hidden = self.forget_twin(&listed);
         if !was_hidden {
             self.unindex(&listed);
         }
-        if let Some(group) = self.groups.get_mut(name) {
-            group.of_go_micro -= usize::from(listed.record.go_micro.is_some());
-            if group.keys.is_empty() && group.hidden.is_empty() {
-                self.groups.remove(name);
-            }
+        let is_empty =
+            |group: &Group| group.keys.is_empty() && group.twins.as_ref().is_none_or(|t| t.hidden.is_empty());
+        if self.groups.get(name).is_some_and(is_empty) {
+            self.groups.remove(name);
         }
         (!was_hidden).then_some(listed)
     }
@@ -336,13 +336,18 @@ impl View {
         let address = share(&mut self.recent.address, address);
         entry.listed = Arc::new(Listed { address, ..Listed::clone(&had) });
         let now = entry.listed.clone();
+        let was_hidden = self.forget_twin(&had);
+        let is_hidden = self.note_twin(&now);
+        match (was_hidden, is_hidden) {
+            (true, false) => self.index(&now),
+            (false, true) => self.unindex(&had),
+            _ => {}
+        }
         if let Some(group) = self.groups.get_mut(now.record.service.name.as_str()) {
             (group.services, group.json) = (OnceLock::new(), OnceLock::new());
-            if group.hidden.contains(key) {
-                return Some(Delta { key: key.clone(), had: None, now: None, reason: Reason::Changed });
-            }
         }
-        Some(Delta { key: key.clone(), had: Some(had), now: Some(now), reason: Reason::Changed })
+        let (had, now) = ((!was_hidden).then_some(had), (!is_hidden).then_some(now));
+        Some(Delta { key: key.clone(), had, now, reason: Reason::Changed })
     }
 
     fn due_at(&self, entry: &Entry) -> Option<Time> {

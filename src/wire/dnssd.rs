@@ -132,14 +132,14 @@ fn service_bytes(service: &Service) -> usize {
     model::to_json(&Rest { m: &service.metadata, e: Endpoints(&service.endpoints), ..Rest::EMPTY }).len()
 }
 
-fn bounded(field: &str, size: usize, limit: usize, unit: &'static str) -> error::Result<()> {
+pub(super) fn bounded(field: &str, size: usize, limit: usize, unit: &'static str) -> error::Result<()> {
     match size <= limit {
         true => Ok(()),
         false => Err(Error::TooLarge { field: field.to_owned(), limit: limit as u64, size: size as u64, unit }),
     }
 }
 
-fn values(endpoints: &[Endpoint]) -> usize {
+pub(super) fn values(endpoints: &[Endpoint]) -> usize {
     fn count(value: &Value) -> usize {
         1 + value.values.iter().map(count).sum::<usize>()
     }

@@ -90,16 +90,12 @@ pub fn check(record: &Record, domain: Domain) -> error::Result<()> {
     if let Some(why) = unfit(record, domain) {
         return Err(Error::Unsupported { what: "the node".into(), why });
     }
-    let size = strings(&deflate(record, domain)).len();
-    match size <= limits::TXT_BYTES {
-        true => Ok(()),
-        false => Err(Error::TooLarge {
-            field: "TXT".into(),
-            limit: limits::TXT_BYTES as u64,
-            size: size as u64,
-            unit: "bytes of TXT",
-        }),
-    }
+    let json = json(record, domain);
+    let values = dnssd::values(&record.service.endpoints);
+    dnssd::bounded("service.endpoints", values, limits::TXT_VALUES, "values")?;
+    dnssd::bounded("service and node", json.len(), limits::INFLATED_BYTES, "bytes")?;
+    let size = strings(&txt::zlib(json.as_bytes())).len();
+    dnssd::bounded("service and node", size, limits::TXT_BYTES, "bytes of TXT")
 }
 
 /// The data of a node's TXT record, deflated.
@@ -156,7 +152,9 @@ pub fn decode(
     };
     model::check_address("address", &address).map_err(|_| Refused("address"))?;
 
-    let Extra { owner, lease, revision, service_metadata } = said.extra;
+    // Who does not name itself is not of our kind.
+    let extra = if said.extra.owner.is_some() { said.extra } else { Extra::default() };
+    let Extra { owner, lease, revision, service_metadata } = extra;
     let (owner, key) = match owner {
         Some(owner) => {
             let key = dnssd::instance_label(&owner, &said.service, id);

@@ -88,6 +88,8 @@ fn what_the_wire_cannot_carry_is_refused_by_name() {
     let mut rng = fastrand::Rng::with_seed(1);
     let noise: String = (0..9_000).map(|_| rng.alphanumeric()).collect();
     assert_eq!(refused(&with("a", "", &noise)).status(), crate::Status::TOO_LARGE);
+    let flat = "a".repeat(limits::INFLATED_BYTES);
+    assert_eq!(refused(&with("a", "", &flat)).status(), crate::Status::TOO_LARGE);
     for address in ["", "0.0.0.0", "10.0.0.1", "fe80::1%eth0"] {
         assert!(check(&with("a.b", address, "x"), Domain::Local).is_ok(), "{address}");
     }
@@ -95,7 +97,12 @@ fn what_the_wire_cannot_carry_is_refused_by_name() {
 
 #[test]
 fn another_softwares_node_is_named_by_its_name() {
-    let said = read(r#"{"Service":"go.srv","Version":"2","Endpoints":null,"Metadata":{"k":"v"},"Later":[1]}"#).unwrap();
+    let said = read(
+        r#"{"Service":"go.srv","Version":"2","Endpoints":null,"Metadata":{"k":"v"},"Later":[1],
+        "Lease":5,"Revision":9,"ServiceMetadata":{"a":"b"}}"#,
+    )
+    .unwrap();
+    assert!(said.service.metadata.is_empty());
     assert_eq!((&*said.key, &*said.owner, said.lease, said.revision), ("a.b.go.srv.micro.", &*said.key.clone(), 90, 0));
     assert_eq!((said.node.id(), said.node.address(), said.node.port()), ("a.b", "10.0.0.1", 80));
     assert_eq!(said.go_micro, Some(Domain::Micro));

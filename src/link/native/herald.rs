@@ -58,12 +58,16 @@ struct Goodbye {
 }
 
 impl Goodbye {
-    fn say(&self, wanted: impl Fn(&Node) -> bool, ground: &impl Ground, out: &mut Outbox) {
+    fn say(&self, wanted: impl Fn(&Node) -> bool, known: &Publications, ground: &impl Ground, out: &mut Outbox) {
         for place in &self.places {
             // Of the hosts, which are still there.
             let hosts: BTreeMap<&Name, &Node> = self.nodes.iter().map(|node| (&node.host, node)).collect();
-            let addresses = |host: &Name| hosts.get(host).map(|node| node.addresses(ground.addrs(*place)));
-            let mut packer = Packer::new(|host: &_| addresses(host).unwrap_or_default(), ground.direct_port(*place));
+            let addresses = |host: &Name| match known.addresses(host, ground.addrs(*place)) {
+                // Nothing else runs on it.
+                none if none.is_empty() => hosts.get(host).map_or(none, |node| node.addresses(ground.addrs(*place))),
+                published => published,
+            };
+            let mut packer = Packer::new(addresses, ground.direct_port(*place));
             for node in self.nodes.iter().filter(|node| wanted(node)) {
                 let mut records = node.records(part::ALL);
                 records.iter_mut().for_each(|record| record.ttl = 0);
@@ -158,7 +162,7 @@ impl Herald {
         }
         for (owner, nodes) in by_owner {
             let goodbye = Goodbye { again: Time(now.0 + GOODBYE_AGAIN_MS), places: ground.places(&owner), nodes };
-            goodbye.say(|_| true, ground, out);
+            goodbye.say(|_| true, known, ground, out);
             self.goodbyes.push(goodbye);
             self.changed(now, &owner, known);
         }
@@ -206,7 +210,7 @@ impl Herald {
         }
         for goodbye in self.goodbyes.extract_if(.., |goodbye| goodbye.again <= now) {
             // What was published again meanwhile lives.
-            goodbye.say(|node| known.get(&node.record.key).is_none(), ground, out);
+            goodbye.say(|node| known.get(&node.record.key).is_none(), known, ground, out);
         }
         self.beat(now, known, ground, out, rng);
     }
