@@ -254,7 +254,7 @@ fn what_cannot_be_is_exit_status_2_with_one_line_that_names_it() {
         (&["list", "--timeout", "5"], "250ms"),
         (&["list", "--addrs", "nosuch0"], "nosuch0"),
         (&["list", "--link", "avahi"], "mdns-sd, native"),
-        (&["list", "--wire", "go-micro"], "go-micro"),
+        (&["list", "--wire", "go-micro", "--link", "mdns-sd"], "go-micro"),
         (&["list", "--domain", "lan"], "micro, local"),
         (&["register", "greeter", ":0"], "nodes[0].port"),
         (&["register", "greeter", ":1", "--ttl", "1s"], "3000 to 86400000"),
