@@ -19,6 +19,7 @@ use crate::options::{Options, WatchOptions, Wire};
 use crate::pending::Pending;
 use crate::record::{Owner, Question, Sighting, Time};
 use crate::signal::Signal;
+use crate::wire::gomicro::Unfit;
 
 pub(crate) struct Core {
     owner: Owner,
@@ -331,7 +332,7 @@ fn begin(owner: &Owner, endpoint: &Endpoint, options: &Options, scope: Scope) ->
 }
 
 /// Which wires carry the nodes, and why others do not.
-fn wires(options: &Options, left_out: &BTreeMap<String, usize>) -> serde_json::Value {
+fn wires(options: &Options, left_out: &BTreeMap<Unfit, usize>) -> serde_json::Value {
     let wires = options.wires();
     let says = |wire: Wire| match wires.has(wire) {
         true => "in use".to_owned(),

@@ -26,6 +26,7 @@ pub mod record;
 mod registry;
 mod runtime;
 mod signal;
+mod tally;
 mod watcher;
 pub mod wire;
 

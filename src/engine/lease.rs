@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::model::{Compact, Node, Selection, Service};
 use crate::options::{Wire, Wires};
 use crate::record::{Key, Owner, Record, Time};
-use crate::wire::{dnssd, gomicro};
+use crate::wire::dnssd;
+use crate::wire::gomicro::{self, Unfit};
 
 #[derive(Debug)]
 struct Lease {
@@ -90,11 +91,11 @@ impl Leases {
     }
 
     /// Why go-micro's wire does not carry nodes, and how many.
-    pub fn left_out(&self) -> BTreeMap<String, usize> {
+    pub fn left_out(&self) -> BTreeMap<Unfit, usize> {
         let mut reasons = BTreeMap::new();
         let Some(domain) = self.wires.go_micro else { return reasons };
         for lease in self.held.values() {
-            let why = gomicro::unfit(&lease.record, domain).map(str::to_owned);
+            let why = gomicro::unfit(&lease.record, domain);
             why.into_iter().for_each(|why| *reasons.entry(why).or_default() += 1);
         }
         reasons

@@ -22,6 +22,7 @@ use crate::model::{Selection, Service};
 use crate::options::{RegisterOptions, WatchOptions, Wires};
 use crate::record::{Interface, Key, Owner, Question, Reach, Record, Sighting, Time};
 use crate::wire::address::{choose_address, is_this_host};
+use crate::wire::gomicro::Unfit;
 
 pub use lookup::LookupId;
 pub use view::{fold, Listed};
@@ -382,7 +383,7 @@ impl Engine {
     }
 
     /// Why go-micro's wire, unless it was named, does not carry nodes registered here, and how many.
-    pub fn left_out(&self) -> BTreeMap<String, usize> {
+    pub fn left_out(&self) -> BTreeMap<Unfit, usize> {
         self.leases.left_out()
     }
 

@@ -1,6 +1,6 @@
 //! The present state: every node known, by key and by service name, and when each is due.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
@@ -11,6 +11,7 @@ use crate::event::Reason;
 use crate::link::Patience;
 use crate::model::{to_json, Node, Service};
 use crate::record::{Key, Reach, Record, Time};
+use crate::tally::Tally;
 
 /// Shares of its lease after which a silent node is asked, percent (RFC 6762 §5.2).
 const CHECKS: [u32; 4] = [80, 85, 90, 95];
@@ -118,7 +119,7 @@ pub(super) struct Group {
     /// From the first node of go-micro's wire on.
     pub(super) twins: Option<Box<Twins>>,
     /// How many of the nodes have each id, by its hash: more than one where owners disagree.
-    pub(super) ids: HashMap<u64, u32>,
+    ids: Tally<u64>,
     services: OnceLock<Arc<Vec<Service>>>,
     json: OnceLock<Arc<str>>,
 }
@@ -236,7 +237,7 @@ impl View {
         let id = self.hash(listed.record.node.id());
         let Some(group) = self.groups.get_mut(listed.record.service.name.as_str()) else { return };
         group.keys.insert(listed.record.key.clone());
-        *group.ids.entry(id).or_default() += 1;
+        group.ids.add(id);
         (group.services, group.json) = (OnceLock::new(), OnceLock::new());
     }
 
@@ -245,20 +246,17 @@ impl View {
         let id = self.hash(listed.record.node.id());
         let Some(group) = self.groups.get_mut(listed.record.service.name.as_str()) else { return };
         group.keys.remove(&listed.record.key);
-        match group.ids.get_mut(&id) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(group.ids.remove(&id)),
-        }
+        group.ids.take(&id);
         (group.services, group.json) = (OnceLock::new(), OnceLock::new());
     }
 
     fn has_twin(&self, record: &Record) -> bool {
         let id = self.hash(record.node.id());
-        self.groups.get(record.service.name.as_str()).is_some_and(|group| group.ids.contains_key(&id))
+        self.groups.get(record.service.name.as_str()).is_some_and(|group| group.ids.of(&id) > 0)
     }
 
     /// Of 64 bits and keyed: that two ids have the same is not to be expected, and cannot be brought about.
-    pub(super) fn hash(&self, id: &str) -> u64 {
+    fn hash(&self, id: &str) -> u64 {
         self.hasher.hash_one(id)
     }
 
@@ -435,12 +433,9 @@ impl View {
 
     /// Why a node is listed now: `Duplicate` only while another owner has the same service and id.
     pub fn reason(&self, listed: &Listed) -> Reason {
-        let ids = self
-            .groups
-            .get(listed.record.service.name.as_str())
-            .and_then(|group| group.ids.get(&self.hash(listed.record.node.id())));
-        match ids {
-            Some(2..) => listed.reason,
+        let group = self.groups.get(listed.record.service.name.as_str());
+        match group.map_or(0, |group| group.ids.of(&self.hash(listed.record.node.id()))) {
+            2.. => listed.reason,
             _ => Reason::Announced,
         }
     }

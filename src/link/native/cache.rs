@@ -16,6 +16,7 @@ use super::zone::ZONE;
 use crate::limits;
 use crate::model::Service;
 use crate::record::{self, Key, Owner, Question, Time};
+use crate::tally::Tally;
 use crate::wire::{dnssd, Refused};
 
 /// Instances that wait for the rest of their records, at most; and how long, milliseconds.
@@ -89,7 +90,7 @@ pub struct Cache {
     hosts: BTreeMap<Name, BTreeMap<(u32, IpAddr), Time>>,
     users: BTreeMap<Name, BTreeSet<Key>>,
     /// How many instances each sender said first.
-    said_by: HashMap<IpAddr, usize>,
+    said_by: Tally<IpAddr>,
     partial: usize,
     /// When what is left untold may be looked for again.
     swept: Time,
@@ -215,7 +216,7 @@ impl Cache {
             heard.push(Heard::Dropped("cache-full"));
             return false;
         }
-        if self.said_by.get(&source.from).is_some_and(|count| *count >= limits::SENDER_NODES) {
+        if self.said_by.of(&source.from) >= limits::SENDER_NODES {
             heard.push(Heard::Dropped("sender-full"));
             return false;
         }
@@ -224,7 +225,7 @@ impl Cache {
             return false;
         }
         let Source { now, from, .. } = source;
-        *self.said_by.entry(from).or_default() += 1;
+        self.said_by.add(from);
         let instance = Instance {
             record: None,
             port: 0,
@@ -439,12 +440,7 @@ impl Cache {
         if let Some(host) = &instance.host {
             self.let_go(host, &key);
         }
-        if let Some(count) = self.said_by.get_mut(&instance.from) {
-            *count -= 1;
-            if *count == 0 {
-                self.said_by.remove(&instance.from);
-            }
-        }
+        self.said_by.take(&instance.from);
         match &instance.record {
             Some(record) => self.unfile(record),
             None => self.partial -= 1,

@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::asker::{Asker, Net, Speaker};
+use super::cache::Source;
 use super::exchange::Exchange;
-use super::gomicro::{Beside, From, GoMicro};
+use super::gomicro::{Beside, GoMicro};
 use super::herald::{Ground, Herald};
 use super::interest::{about, asks_for, Interest};
 use super::io::{Attached, Config, Datagram, Output, Via};
@@ -356,11 +357,12 @@ impl Endpoint {
     fn handle_go_micro(&mut self, now: Time, datagram: &Datagram<'_>, place: Place) {
         let Endpoint { site, known, asker, micro, out, .. } = self;
         // Who speaks DNS-SD has it from there.
-        let all_on_dns_sd = site.members.values().all(|station| station.wires.dns_sd);
+        let all_on_dns_sd = site.all_speak_dns_sd();
         let held = |key: &str| known.get(key).is_some() || asker.cache.record(key).is_some();
         let on_dns_sd = |key: &str| all_on_dns_sd && held(key);
-        let from = From { now, ip: datagram.from.ip(), place, direct: datagram.via == Via::Direct };
-        let news = micro.handle_response(from, datagram.bytes, &Beside { site, on_dns_sd: &on_dns_sd }, out);
+        let (from, interface) = (datagram.from.ip(), place.interface);
+        let source = Source { now, from, interface, authoritative: false, one_shot: datagram.via == Via::Direct };
+        let news = micro.handle_response(source, datagram.bytes, &Beside { site, on_dns_sd: &on_dns_sd }, out);
         asker.news_of(now, news.iter().map(String::as_str));
     }
 
@@ -382,8 +384,7 @@ impl Endpoint {
             return self.count("question-misplaced");
         }
         self.answer_go_micro(now, datagram, place, (&message, false));
-        let addrs = self.site.addrs(place).to_vec();
-        let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
+        let (addrs, owners) = self.site.here(place);
         let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
         if datagram.from.port() != self.site.port {
             if let Some(bytes) = self.responder.one_shot(now, &here, &message) {
@@ -465,15 +466,13 @@ impl Endpoint {
             self.renew_neighbours(now);
         }
         while let Some((from, place, asked)) = self.responder.pop_deferred(now) {
-            let addrs = self.site.addrs(place).to_vec();
-            let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
+            let (addrs, owners) = self.site.here(place);
             let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
             let replies = self.responder.answer(now, &here, &asked, &mut self.rng);
             self.reply(now, place, from, replies);
         }
         for place in self.responder.due_places(now) {
-            let addrs = self.site.addrs(place).to_vec();
-            let owners = self.site.owners.get(&place.interface).cloned().unwrap_or_default();
+            let (addrs, owners) = self.site.here(place);
             let messages = self.responder.poll(now, place, &mut self.known, (&addrs, &owners));
             messages.into_iter().for_each(|bytes| self.out.multicast(place, bytes));
         }

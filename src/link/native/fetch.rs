@@ -125,7 +125,7 @@ impl Fetch {
         let mut progress = Progress::default();
         self.pause = match self.questions {
             0 => self.pause,
-            _ if id == self.id => (2 * (now.0 - self.asked.0)).max(AGAIN_MS),
+            _ if id == self.id => (2 * now.0.saturating_sub(self.asked.0)).max(AGAIN_MS),
             // It needs longer than it was given: the later questions will be answered, too.
             _ if self.is_answer(id) => 2 * self.pause,
             _ => self.pause,

@@ -1,7 +1,7 @@
 //! go-micro's dialect of multicast DNS: its names and records are those of [`crate::wire::gomicro`].
 //!
 //! It differs from DNS-SD in what it asks, how it answers and that nothing is renewed, so it has a state of its own
-//! beside that of DNS-SD: `said` is published here, `unsaid` waits to be announced, `answers` wait for their pace;
+//! beside that of DNS-SD: `said` is published here, `answers` wait for their pace;
 //! `asks` are this process's questions, `heard` is what was answered. go-micro's own code sets two rules that are not
 //! those of RFC 6762: it is asked from another port than 5353, as a question from there makes it answer itself without
 //! end, and an answer to it echoes the question, or is dropped.
@@ -10,24 +10,24 @@ mod answers;
 mod asks;
 mod heard;
 mod said;
-mod unsaid;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use self::answers::{Answers, Asked};
 use self::asks::Asks;
-use self::heard::{Entry, Heard, Outcome, Said as SaidElsewhere};
+use self::heard::{Entry, Heard, Outcome};
 use self::said::{Node, Said};
-use self::unsaid::Unsaid;
+use super::cache::Source;
 use super::herald::Ground;
 use super::message::{self, Data, Message};
 use super::name::{Case, Name};
-use super::outbox::{Outbox, Place};
+use super::outbox::{one_family, Outbox, Place};
 use super::pace::Bucket;
 use super::publication::IN;
 use super::site::Site;
+use super::unsaid::Unsaid;
 use crate::event::Reason;
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Reach, Record, Sighting, Time};
@@ -48,19 +48,6 @@ pub struct Beside<'a> {
     pub site: &'a Site,
     /// Whether a key is known by DNS-SD, which wins.
     pub on_dns_sd: &'a dyn Fn(&str) -> bool,
-}
-
-/// Where a response came from.
-#[derive(Clone, Copy)]
-pub struct From {
-    /// When.
-    pub now: Time,
-    /// Who sent it.
-    pub ip: IpAddr,
-    /// The interface it came over.
-    pub place: Place,
-    /// To our own port, so in answer to a question.
-    pub direct: bool,
 }
 
 /// The state of the dialect.
@@ -133,11 +120,15 @@ impl GoMicro {
     /// Over one family of each interface: go-micro takes what it hears over the other for another goodbye.
     fn goodbye(&self, node: &Node, site: &Site, out: &mut Outbox) {
         let places = site.places(&node.record.owner);
-        for place in places.iter().filter(|place| !place.v6 || !places.contains(&Place { v6: false, ..**place })) {
-            let records = self.said.records(node, site.addrs(*place), &self.host, 0);
-            let message = records.and_then(|records| said::message(0, None, &records));
-            message.into_iter().for_each(|message| out.multicast(*place, message));
+        for place in one_family(&places, false) {
+            self.say(node, place, site, 0).into_iter().for_each(|message| out.multicast(place, message));
         }
+    }
+
+    /// A node unasked.
+    fn say(&self, node: &Node, place: Place, site: &Site, ttl: u32) -> Option<Vec<u8>> {
+        let records = self.said.records(node, site.addrs(place), &self.host, ttl)?;
+        said::message(0, None, &records)
     }
 
     /// A node that is published.
@@ -172,17 +163,17 @@ impl GoMicro {
 
     /// The next announcement, and where it is to be multicast.
     pub fn next_announcement(&mut self, now: Time, site: &Site) -> Option<(Place, Vec<u8>)> {
-        while let Some((place, key)) = self.unsaid.pop(now) {
-            let Some(node) = self.said.get(&key) else { continue };
-            if !site.places(&node.record.owner).contains(&place) {
+        loop {
+            let announcement = self.unsaid.first()?;
+            let place = announcement.0;
+            let there = self.said.get(&announcement.1).filter(|node| site.places(&node.record.owner).contains(&place));
+            let Some(message) = there.and_then(|node| self.say(node, place, site, said::TTL)) else {
+                self.unsaid.forget(&announcement);
                 continue;
-            }
-            let records = self.said.records(node, site.addrs(place), &self.host, said::TTL);
-            if let Some(message) = records.and_then(|records| said::message(0, None, &records)) {
-                return Some((place, message));
-            }
+            };
+            self.unsaid.said(now, announcement);
+            return Some((place, message));
         }
-        None
     }
 
     /// Takes a question as far as it is about names of the dialect; `bytes` have their letters as they came. One that is
@@ -195,9 +186,8 @@ impl GoMicro {
         bytes: &[u8],
         site: &Site,
     ) {
-        let about_us = folded.questions.iter().any(|question| domain_of(&question.name).is_some());
-        let some = if for_others { self.said.alone().next().is_some() } else { self.said.len() > 0 };
-        if !some || !about_us {
+        let nothing = self.said.len() == 0 || (for_others && site.all_speak_dns_sd());
+        if nothing || !folded.questions.iter().any(|question| domain_of(&question.name).is_some()) {
             return;
         }
         let Some(message) = message::parse_as(bytes, Case::Kept) else { return };
@@ -223,7 +213,7 @@ impl GoMicro {
     /// Takes a response; gives the services of which it brought something new.
     pub fn handle_response(
         &mut self,
-        from: From,
+        source: Source,
         bytes: &[u8],
         beside: &Beside<'_>,
         out: &mut Outbox,
@@ -237,18 +227,21 @@ impl GoMicro {
         for entry in heard::entries(&message) {
             let Some((domain, labels)) = domain_of(entry.name) else { continue };
             if let Some((_, service)) = labels.split_last().filter(|(last, _)| **last == b"_services") {
-                let service = dotted(service).filter(|_| from.direct && entry.ttl > 0);
-                news.extend(service.filter(|service| self.asks.listed(from.now, domain, service)));
+                let service = dotted(service).filter(|_| source.one_shot && entry.ttl > 0);
+                news.extend(service.filter(|service| self.asks.listed(source.now, domain, service)));
                 continue;
             }
-            match self.take(from, domain, &entry, beside, out) {
+            if !self.asks.may_want(domain, &labels) {
+                continue;
+            }
+            match self.take(source, (domain, &entry), beside, out) {
                 Some((key, false)) => alive.push(key),
                 Some((key, true)) => news.extend(self.heard.record(&key).map(|record| record.service.name.clone())),
                 None => {}
             }
         }
         if !alive.is_empty() {
-            out.tell(Sighting::Alive { keys: alive, at: from.now });
+            out.tell(Sighting::Alive { keys: alive, at: source.now });
         }
         news
     }
@@ -256,31 +249,27 @@ impl GoMicro {
     /// Takes an entry; the node that it says lives, and whether anything of it is new.
     fn take(
         &mut self,
-        from: From,
-        domain: Domain,
-        entry: &Entry<'_>,
+        source: Source,
+        (domain, entry): (Domain, &Entry<'_>),
         beside: &Beside<'_>,
         out: &mut Outbox,
     ) -> Option<(Key, bool)> {
-        let (labels, asks) = (domain_of(entry.name).map(|(_, labels)| labels)?, &self.asks);
-        if !asks.may_want(domain, &labels) {
-            return None;
-        }
-        let said = SaidElsewhere { now: from.now, from: from.ip, interface: from.place.interface, domain };
+        let asks = &self.asks;
         let twin = |owner: &Owner, key: &str| beside.site.is_of_this_process(owner) || (beside.on_dns_sd)(key);
-        let (key, is_news) = match self.heard.take(said, entry, |service| asks.wants(domain, service), twin) {
+        let (key, is_news) = match self.heard.take(source, (domain, entry), |service| asks.wants(domain, service), twin)
+        {
             Outcome::Changed(key) => {
                 self.tell_seen(&key, beside.site, out);
                 (key, true)
             }
             Outcome::Repeated(key) => (key, false),
             Outcome::Goodbye(key) => {
-                self.doubts.entry(key).or_insert((from.now, 0));
+                self.doubts.entry(key).or_insert((source.now, 0));
                 return None;
             }
             Outcome::Doubted(key) => {
                 out.tell(Sighting::Dropped("go-micro-from-elsewhere"));
-                self.doubts.entry(key).or_insert((from.now, 0));
+                self.doubts.entry(key).or_insert((source.now, 0));
                 return None;
             }
             Outcome::Dropped(reason) => {
@@ -290,8 +279,8 @@ impl GoMicro {
             Outcome::Nothing => return None,
         };
         self.doubts.remove(&key);
-        let service = self.heard.record(&key).map(|record| &record.service.name).filter(|_| from.direct);
-        service.into_iter().for_each(|service| self.asks.answered(from.now, domain, service, is_news));
+        let service = self.heard.record(&key).map(|record| &record.service.name).filter(|_| source.one_shot);
+        service.into_iter().for_each(|service| self.asks.answered(source.now, domain, service, is_news));
         Some((key, is_news))
     }
 
@@ -379,7 +368,6 @@ impl GoMicro {
         self.settle_doubts(now, site, out);
         self.unsaid.handle_timeout(now);
         self.heard.handle_timeout(now);
-        self.answers.release(now, &self.said, &self.host, site, out);
         self.asks.poll(now, site, out);
     }
 

@@ -13,12 +13,10 @@ use super::outbox::{Outbox, Place};
 use super::pack::Packer;
 use super::publication::{part, Node, Publications, IN};
 use super::responder::place_id;
+use super::unsaid::Unsaid;
 use super::zone::ZONE;
 use crate::record::{Key, Owner, Question, Time};
 
-/// So often is a node announced, and the time between, milliseconds.
-const ANNOUNCEMENTS: u8 = 2;
-const AGAIN_MS: u64 = 1_000;
 /// Between a goodbye and its repetition, milliseconds.
 const GOODBYE_AGAIN_MS: u64 = 25;
 /// An alive record is sent so often in a lease, but not more and not less often than this, milliseconds.
@@ -78,15 +76,10 @@ impl Goodbye {
     }
 }
 
-/// A node, and where it is announced.
-type Announcement = (Place, Key);
-
 /// The state of what is said unasked.
 #[derive(Debug, Default)]
 pub struct Herald {
-    /// What is to be announced now, and how often in all.
-    unsaid: BTreeMap<Announcement, u8>,
-    again: BTreeMap<Time, BTreeMap<Announcement, u8>>,
+    unsaid: Unsaid,
     goodbyes: Vec<Goodbye>,
     beats: BTreeMap<(Owner, u32), Beat>,
 }
@@ -99,7 +92,7 @@ impl Herald {
         for node in keys.iter().filter_map(|key| known.get(key)) {
             let (key, owner) = (&node.record.key, &node.record.owner);
             let places = places.entry(owner).or_insert_with(|| places_of(owner));
-            self.unsaid.extend(places.iter().map(|place| ((*place, key.clone()), ANNOUNCEMENTS)));
+            self.unsaid.push(places.iter().copied(), key);
         }
         let owners: Vec<Owner> = places.into_keys().cloned().collect();
         owners.iter().for_each(|owner| self.changed(now, owner, known));
@@ -117,11 +110,10 @@ impl Herald {
         known: &mut Publications,
         ground: &impl Ground,
     ) -> Option<(Place, Vec<u8>)> {
-        let place = self.unsaid.first_key_value()?.0 .0;
+        let (place, _) = self.unsaid.first()?;
         let (mut said, mut speaks) = (Vec::new(), BTreeMap::<Owner, bool>::new());
         let mut packer = Packer::new(|host: &_| known.addresses(host, ground.addrs(place)), ground.direct_port(place));
-        let here = (place, Key::from(""))..(place.next(), Key::from(""));
-        for (announcement, left) in self.unsaid.range(here) {
+        for announcement in self.unsaid.at(place) {
             // The owner may speak there no more.
             let node = known.get(&announcement.1).filter(|node| {
                 let owner = &node.record.owner;
@@ -132,16 +124,16 @@ impl Herald {
             {
                 break;
             }
-            said.push((announcement.clone(), *left, node.is_some()));
+            said.push((announcement.clone(), node.is_some()));
         }
         let message = packer.finish().pop();
-        let again = Time(now.0 + AGAIN_MS);
-        for (announcement, left, there) in said {
-            self.unsaid.remove(&announcement);
-            let Some(node) = known.get_mut(&announcement.1).filter(|_| there) else { continue };
-            node.say(place_id(place), part::ALL, now);
-            if left > 1 {
-                self.again.entry(again).or_default().insert(announcement, left - 1);
+        for (announcement, there) in said {
+            match known.get_mut(&announcement.1).filter(|_| there) {
+                Some(node) => {
+                    node.say(place_id(place), part::ALL, now);
+                    self.unsaid.said(now, announcement);
+                }
+                None => self.unsaid.forget(&announcement),
             }
         }
         message.map(|message| (place, message))
@@ -202,12 +194,7 @@ impl Herald {
         out: &mut Outbox,
         rng: &mut fastrand::Rng,
     ) {
-        while let Some(entry) = self.again.first_entry().filter(|entry| *entry.key() <= now) {
-            for (announcement, left) in entry.remove() {
-                let unsaid = self.unsaid.entry(announcement).or_default();
-                *unsaid = left.max(*unsaid);
-            }
-        }
+        self.unsaid.handle_timeout(now);
         for goodbye in self.goodbyes.extract_if(.., |goodbye| goodbye.again <= now) {
             // What was published again meanwhile lives.
             goodbye.say(|node| known.get(&node.record.key).is_none(), known, ground, out);
@@ -253,7 +240,7 @@ impl Herald {
 
     /// When something is due next, but for what waits for the pace.
     pub fn next_due(&self) -> Option<Time> {
-        let again = self.again.keys().next().copied();
+        let again = self.unsaid.next_due();
         let goodbyes = self.goodbyes.iter().map(|goodbye| goodbye.again);
         self.beats.values().map(|beat| beat.due).chain(goodbyes).chain(again).min()
     }

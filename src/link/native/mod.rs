@@ -29,6 +29,7 @@ mod serve;
 mod site;
 pub mod socket;
 mod trust;
+mod unsaid;
 mod worker;
 mod zone;
 

@@ -29,6 +29,12 @@ enum Paced {
     Done(oneshot::Sender<()>),
 }
 
+/// Of places on any interfaces one for each: of this family, or of the other where there is but that.
+pub fn one_family(places: &[Place], v6: bool) -> impl Iterator<Item = Place> + '_ {
+    let other = |place: &Place| Place { v6: !place.v6, ..*place };
+    places.iter().filter(move |place| place.v6 == v6 || !places.contains(&other(place))).copied()
+}
+
 /// Outputs on their way.
 pub struct Outbox {
     ready: VecDeque<Output>,

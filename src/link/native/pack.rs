@@ -4,7 +4,7 @@
 //! the last record for an entry, and asks everybody for what that lacks.
 
 use super::exchange::Exchange;
-use super::message::{Builder, Record};
+use super::message::{Builder, Data, Record};
 use super::name::Name;
 use super::serve::MESSAGE;
 
@@ -44,8 +44,7 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
     pub fn try_push(&mut self, group: &[Record], host: Option<&Name>) -> bool {
         let new = host.filter(|host| !self.hosts.contains(host));
         let addresses = new.map(|host| (self.addresses)(host)).unwrap_or_default();
-        let length = |record: &Record| ADDRESS_OVERHEAD + record.data.rdata().len();
-        let kept = self.unsaid.iter().chain(&addresses).map(length).sum();
+        let kept = self.unsaid.iter().chain(&addresses).map(room).sum();
         self.message.reserve_option(self.option.len());
         self.message.reserve_more(kept);
         let fits = self.message.answers(&group.iter().collect::<Vec<&Record>>());
@@ -78,6 +77,12 @@ impl<A: Fn(&Name) -> Vec<Record>> Packer<A> {
         self.next();
         self.full
     }
+}
+
+/// What an address record takes.
+fn room(address: &Record) -> usize {
+    let bytes = if matches!(address.data, Data::A(_)) { 4 } else { 16 };
+    ADDRESS_OVERHEAD + bytes
 }
 
 fn begin(option: &[u8]) -> Builder {

@@ -63,6 +63,16 @@ impl Site {
         self.members.get(owner).map_or(Wires::DNS_SD, |station| station.wires)
     }
 
+    /// Whether no registry speaks go-micro's wire alone.
+    pub fn all_speak_dns_sd(&self) -> bool {
+        self.members.values().all(|station| station.wires.dns_sd)
+    }
+
+    /// The addresses at a place, and the registries that speak there.
+    pub fn here(&self, place: Place) -> (Vec<IpAddr>, BTreeSet<Owner>) {
+        (self.addrs(place).to_vec(), self.owners.get(&place.interface).cloned().unwrap_or_default())
+    }
+
     /// Where anybody speaks go-micro's wire with this domain.
     pub fn places_of(&self, domain: Domain) -> Vec<Place> {
         let speaks = |owner: &&Owner| self.wires(owner).go_micro == Some(domain);

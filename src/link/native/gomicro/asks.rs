@@ -11,7 +11,7 @@ use crate::limits;
 use crate::link::native::exchange::Exchange;
 use crate::link::native::message::{rtype, Builder, Question as Dns};
 use crate::link::native::name::{Case, Name};
-use crate::link::native::outbox::{Outbox, Place};
+use crate::link::native::outbox::{one_family, Outbox};
 use crate::link::native::pace::Bucket;
 use crate::link::native::publication::IN;
 use crate::link::native::serve::MESSAGE;
@@ -213,20 +213,14 @@ impl Asks {
         let is_wanted = |of: &(Domain, Question)| matches!(of.1, Question::Everything) || wanted.contains(of);
         self.open.retain(|of, ask| is_wanted(of) || now.0 < ask.named.0 + FORGOTTEN_MS);
         // Our own kind need not say here what it says by DNS-SD.
-        let for_others = site.members.values().all(|station| station.wires.dns_sd);
+        let for_others = site.all_speak_dns_sd();
         for ((domain, _), ask) in &mut self.open {
             if now < ask.due || self.pace.left(now) == 0 || !ask.poll(now, &mut self.rng) {
                 continue;
             }
             self.pace.take(now, 1);
             let bytes = query(self.rng.u16(..), ask.name.clone(), rtype::PTR, for_others);
-            let places = site.places_of(*domain);
-            for place in &places {
-                let other = places.contains(&Place { v6: !place.v6, ..*place });
-                if place.v6 == ask.v6 || !other {
-                    out.ask(*place, bytes.clone());
-                }
-            }
+            one_family(&site.places_of(*domain), ask.v6).for_each(|place| out.ask(place, bytes.clone()));
             ask.v6 = !ask.v6;
         }
     }

@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::limits;
+use crate::link::native::cache::Source;
 use crate::link::native::interest::asks_for;
 use crate::link::native::message::{Data, Message};
 use crate::link::native::name::Name;
 use crate::link::native::publication::{strings, IN};
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Record, Time};
+use crate::tally::Tally;
 use crate::wire::gomicro as wire;
 use crate::wire::Refused;
 
@@ -55,19 +57,6 @@ pub fn entries(message: &Message) -> Vec<Entry<'_>> {
         .collect()
 }
 
-/// Where a message came from.
-#[derive(Clone, Copy, Debug)]
-pub struct Said {
-    /// When.
-    pub now: Time,
-    /// Who sent it.
-    pub from: IpAddr,
-    /// The interface it came over.
-    pub interface: u32,
-    /// The domain of its names.
-    pub domain: Domain,
-}
-
 /// What an entry came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -106,7 +95,7 @@ pub struct Heard {
     twins: HashSet<u64>,
     swept: Time,
     /// How many nodes each sender said first.
-    said_by: HashMap<IpAddr, usize>,
+    said_by: Tally<IpAddr>,
     hasher: RandomState,
 }
 
@@ -140,8 +129,8 @@ impl Heard {
     /// Takes an entry. Those of services that are not `wanted`, and of nodes that are known as a `twin`, are not kept.
     pub fn take(
         &mut self,
-        said: Said,
-        entry: &Entry<'_>,
+        source: Source,
+        (domain, entry): (Domain, &Entry<'_>),
         wanted: impl Fn(&str) -> bool,
         twin: impl Fn(&Owner, &str) -> bool,
     ) -> Outcome {
@@ -160,7 +149,7 @@ impl Heard {
             if entry.ttl == 0 {
                 return Outcome::Goodbye(key);
             }
-            node.heard = said.now;
+            node.heard = source.now;
             return Outcome::Repeated(key);
         }
         let labels: Vec<&[u8]> = entry.name.labels().collect();
@@ -176,7 +165,7 @@ impl Heard {
         match (entry.ttl, self.nodes.contains_key(&record.key)) {
             (0, true) => Outcome::Goodbye(record.key),
             (0, false) => Outcome::Nothing,
-            _ => self.put(said, record, digest),
+            _ => self.put(source, domain, record, digest),
         }
     }
 
@@ -186,10 +175,10 @@ impl Heard {
         }
     }
 
-    fn put(&mut self, said: Said, record: Record, digest: u64) -> Outcome {
+    fn put(&mut self, source: Source, domain: Domain, record: Record, digest: u64) -> Outcome {
         let key = record.key.clone();
         if let Some(known) = self.nodes.get(&key) {
-            if known.reach.1 != said.from {
+            if known.reach.1 != source.from {
                 return Outcome::Doubted(key);
             }
             if known.record.revision > record.revision {
@@ -198,13 +187,13 @@ impl Heard {
             self.remove(&key);
         } else if self.nodes.len() >= limits::VIEW_NODES {
             return Outcome::Dropped("cache-full");
-        } else if self.said_by.get(&said.from).is_some_and(|count| *count >= limits::SENDER_NODES) {
+        } else if self.said_by.of(&source.from) >= limits::SENDER_NODES {
             return Outcome::Dropped("sender-full");
         }
-        *self.said_by.entry(said.from).or_default() += 1;
+        self.said_by.add(source.from);
         self.digests.insert(digest, key.clone());
-        let (record, domain, reach) = (Arc::new(record), said.domain, (said.interface, said.from));
-        self.nodes.insert(key.clone(), Node { record, domain, digest, reach, heard: said.now });
+        let (record, reach) = (Arc::new(record), (source.interface, source.from));
+        self.nodes.insert(key.clone(), Node { record, domain, digest, reach, heard: source.now });
         Outcome::Changed(key)
     }
 
@@ -212,10 +201,7 @@ impl Heard {
     pub fn remove(&mut self, key: &str) {
         let Some(node) = self.nodes.remove(key) else { return };
         self.digests.remove(&node.digest);
-        match self.said_by.get_mut(&node.reach.1) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.said_by.remove(&node.reach.1)),
-        }
+        self.said_by.take(&node.reach.1);
     }
 
     /// Forgets the services that `keep` does not want.

@@ -15,6 +15,7 @@ use crate::link::native::publication::IN;
 use crate::link::native::serve::MESSAGE;
 use crate::options::Domain;
 use crate::record::{self, Key, Owner};
+use crate::tally::Tally;
 use crate::wire::address::{is_this_host, preference};
 use crate::wire::{dnssd, gomicro};
 
@@ -41,8 +42,8 @@ pub struct Node {
 pub struct Said {
     nodes: HashMap<Key, Node>,
     services: BTreeMap<(Domain, Arc<str>), BTreeSet<Key>>,
-    /// The registries that have published, and how many nodes each has.
-    owners: BTreeMap<Owner, usize>,
+    /// The registries that have published.
+    owners: Tally<Owner>,
     too_large: Cell<u64>,
 }
 
@@ -54,17 +55,14 @@ impl Said {
         }
         let service = (domain, Arc::from(record.service.name.as_str()));
         self.services.entry(service).or_default().insert(record.key.clone());
-        *self.owners.entry(record.owner.clone()).or_default() += 1;
+        self.owners.add(record.owner.clone());
         self.nodes.insert(record.key.clone(), Node { record, domain, txt: OnceCell::new() });
     }
 
     /// Takes a node out.
     pub fn remove(&mut self, key: &str) -> Option<Node> {
         let node = self.nodes.remove(key)?;
-        match self.owners.get_mut(&node.record.owner) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.owners.remove(&node.record.owner)),
-        }
+        self.owners.take(&node.record.owner);
         let service = (node.domain, Arc::from(node.record.service.name.as_str()));
         if let Some(keys) = self.services.get_mut(&service) {
             keys.remove(key);

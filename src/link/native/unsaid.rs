@@ -1,15 +1,17 @@
-//! Announcements that wait for their pace, as names.
+//! Announcements that wait for their pace, as names: a node that changes twice before its turn is said once.
 
 use std::collections::BTreeMap;
 
-use crate::link::native::outbox::Place;
+use super::outbox::Place;
 use crate::record::{Key, Time};
 
 /// So often is a node announced, and the time between, milliseconds.
 const ANNOUNCEMENTS: u8 = 2;
 const AGAIN_MS: u64 = 1_000;
 
-type Waiting = BTreeMap<(Place, Key), u8>;
+/// A node, and where it is announced.
+pub type Announcement = (Place, Key);
+type Waiting = BTreeMap<Announcement, u8>;
 
 /// What is to be announced, and how often in all.
 #[derive(Debug, Default)]
@@ -30,12 +32,26 @@ impl Unsaid {
     }
 
     /// The next one.
-    pub fn pop(&mut self, now: Time) -> Option<(Place, Key)> {
-        let (announcement, left) = self.now.pop_first()?;
-        if left > 1 {
-            self.again.entry(Time(now.0 + AGAIN_MS)).or_default().insert(announcement.clone(), left - 1);
+    pub fn first(&self) -> Option<Announcement> {
+        self.now.first_key_value().map(|(announcement, _)| announcement.clone())
+    }
+
+    /// All of one place, in order.
+    pub fn at(&self, place: Place) -> impl Iterator<Item = &Announcement> {
+        let none = Key::from("");
+        self.now.range((place, none.clone())..(place.next(), none)).map(|(announcement, _)| announcement)
+    }
+
+    /// One is said, and so often more in a second as it has not been.
+    pub fn said(&mut self, now: Time, announcement: Announcement) {
+        if let Some(left) = self.now.remove(&announcement).filter(|left| *left > 1) {
+            self.again.entry(Time(now.0 + AGAIN_MS)).or_default().insert(announcement, left - 1);
         }
-        Some(announcement)
+    }
+
+    /// One is not to be said.
+    pub fn forget(&mut self, announcement: &Announcement) {
+        self.now.remove(announcement);
     }
 
     /// What was said before is to be said again.
