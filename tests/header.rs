@@ -215,10 +215,22 @@ fn statuses(text: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("MDNSREG_") && !universal.contains(word)).map(str::to_owned).collect()
 }
 
+/// The program that calls every function at random, with anything.
+fn calls_at_random() -> String {
+    fs::read_to_string(root().join("tests/c/misuse_at_random.c")).unwrap()
+}
+
+#[test]
+fn the_calls_at_random_leave_no_function_out() {
+    let program = calls_at_random();
+    let left_out = declared().into_iter().filter(|function| !program.contains(&format!("{}(", function.name)));
+    assert_eq!(left_out.map(|function| function.name).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
 /// The program can then tell a status that a comment should list from one that it should not.
 #[test]
 fn the_calls_at_random_know_the_lists_of_the_comments() {
-    let program = fs::read_to_string(root().join("tests/c/misuse_at_random.c")).unwrap();
+    let program = calls_at_random();
     let sets = program.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(" MDNSREG_"));
     let code = sets.fold(program.clone(), |code, (name, set)| code.replace(name, &format!("MDNSREG_{set}")));
     let calls = code.split("LISTED(mdnsreg_").skip(1).map(|rest| rest.split(");").next().unwrap());

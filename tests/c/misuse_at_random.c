@@ -1,77 +1,83 @@
 /* Calls in random order, with random handles (live, stale, of any type, garbage) and random texts, from several threads:
- * each returns a status that its comment lists, none is a defect, and nothing is left behind. */
-#include "check.h"
+ * each returns a status that its comment lists, none is a defect, and nothing is left behind.
+ *
+ * misuse_at_random [CALLS [SEED [THREADS]]]: with a seed it prints how often each status was seen. One thread plays the
+ * same game for the same seed again, but for what the library's own threads do meanwhile. */
+#include "hostile.h"
 
-#define THREADS 4
-#define SLOTS 48
+#include <signal.h>
 
-#define LEDGER 1000000
+#define MOST_THREADS 64
+#define QUICK "{\"addrs\":[\"127.0.0.1\"],\"timeout_ms\":2}"
+#define NODE "{\"name\":\"greeter\",\"nodes\":[{\"id\":\"3\",\"port\":1}]}"
+/* Handles of each type that the players share. For a new one an old one is closed, unless somebody has. */
+#define SLOTS 32
 
-static void *slots[SLOTS];
-/* Every handle there was, to be closed at the end. */
-static void *ledger[LEDGER];
-static int written;
-static int opened[2], closed[2], users, freed;
+enum kind { REGISTRY, WATCH, EVENT, ERROR, KINDS };
 
-/* The texts: good, bad, and NULL. */
-static const char *const texts[] = {
-    NULL, "", "{", "{}", "[]", "null", "greeter", "\xff", "{\"service\":\"greeter\"}", "{\"queue\":1}",
-    "{\"service\":\"\"}", "{\"timeout_ms\":5}", "{\"timeout_ms\":-1}", "{\"ttl_ms\":5000,\"auto_renew\":false}",
-    "{\"name\":\"greeter\"}", "{\"name\":\"greeter\",\"nodes\":[]}",
-    "{\"name\":\"greeter\",\"nodes\":[{\"id\":\"1\",\"address\":\"127.0.0.1\",\"port\":4711}]}",
-    "{\"name\":\"greeter\",\"version\":\"2\",\"nodes\":[{\"id\":\"1\",\"address\":\"127.0.0.1\",\"port\":4712}]}",
-    "{\"name\":\"other\",\"nodes\":[{\"id\":\"\xf0\x9f\x98\x80\",\"address\":\"127.0.0.1\",\"port\":1}]}",
-    "{\"name\":\"greeter\",\"nodes\":[{\"id\":\"1\",\"address\":\"\",\"port\":0}]}", "{\"link\":\"native\"}",
-    "{\"addrs\":5}", "{\"addrs\":[5]}", "{\"domain\":1}", "{\"wire\":[]}", "{\"timeout_ms\":\"2\"}",
-    "{\"queue\":\"1\"}", "{\"service\":1}", "{\"ttl_ms\":true}", "{\"auto_renew\":1}",
-};
+static void *slots[KINDS][SLOTS];
+static int opened[KINDS], closed[KINDS], users, freed;
+static int64_t made, seen[STATUSES];
+static int seed = 1;
 
-struct dice {
-  uint64_t state;
-};
-
-static uint32_t roll(struct dice *dice, uint32_t sides) {
-  dice->state = dice->state * 6364136223846793005u + 1442695040888963407u;
-  return (uint32_t)(dice->state >> 33) % sides;
+static void *slot(struct dice *dice, enum kind kind) {
+  return __atomic_load_n(&slots[kind][roll(dice, SLOTS)], __ATOMIC_SEQ_CST);
 }
 
-static void *pick(struct dice *dice) {
-  uintptr_t garbage;
-  if (roll(dice, 10) == 0) return NULL;
-  if (roll(dice, 20) == 0) {
-    garbage = (uintptr_t)roll(dice, UINT32_MAX) << roll(dice, 32);
-    return (void *)garbage;
+/* Mostly of the type that is wanted, live or stale. */
+static void *pick(struct dice *dice, enum kind kind) {
+  switch (roll(dice, 20)) {
+    case 0:
+      return NULL;
+    case 1:
+      return (void *)((uintptr_t)roll(dice, UINT32_MAX) << roll(dice, 32));
+    case 2:
+      return (void *)((uintptr_t)slot(dice, kind) + roll(dice, 64) - 32);
+    case 3: case 4:
+      return slot(dice, (enum kind)roll(dice, KINDS));
+    default:
+      return slot(dice, kind);
   }
-  if (roll(dice, 20) == 0) {
-    char *near_one = (char *)__atomic_load_n(&slots[roll(dice, SLOTS)], __ATOMIC_SEQ_CST);
-    garbage = (uintptr_t)near_one + roll(dice, 64) - 32;
-    return (void *)garbage;
-  }
-  return __atomic_load_n(&slots[roll(dice, SLOTS)], __ATOMIC_SEQ_CST);
 }
 
-static void put(struct dice *dice, void *handle) {
-  int line;
+static mdnsreg_registry *registry(struct dice *dice) { return (mdnsreg_registry *)pick(dice, REGISTRY); }
+static mdnsreg_watch *watch(struct dice *dice) { return (mdnsreg_watch *)pick(dice, WATCH); }
+static mdnsreg_event *event(struct dice *dice) { return (mdnsreg_event *)pick(dice, EVENT); }
+static mdnsreg_error *error(struct dice *dice) { return (mdnsreg_error *)pick(dice, ERROR); }
+
+/* Each was closed exactly once, however many try. */
+static void let_go(void *handle) {
+  mdnsreg_status status;
   if (handle == NULL) return;
-  line = add(&written, 1) - 1;
-  CHECK(line < LEDGER);
-  ledger[line] = handle;
-  __atomic_store_n(&slots[roll(dice, SLOTS)], handle, __ATOMIC_SEQ_CST);
+  status = mdnsreg_close((mdnsreg_registry *)handle);
+  if (status == MDNSREG_OK || status == MDNSREG_DEFERRED) add(&closed[REGISTRY], 1);
+  if (mdnsreg_watch_close((mdnsreg_watch *)handle) == MDNSREG_OK) add(&closed[WATCH], 1);
+  mdnsreg_event_free((mdnsreg_event *)handle);
+  mdnsreg_error_free((mdnsreg_error *)handle);
 }
 
-static const char *text(struct dice *dice) { return texts[roll(dice, sizeof texts / sizeof texts[0])]; }
+static void put(struct dice *dice, enum kind kind, void *handle) {
+  if (handle != NULL) let_go(__atomic_exchange_n(&slots[kind][roll(dice, SLOTS)], handle, __ATOMIC_SEQ_CST));
+}
 
-static void on_event(const mdnsreg_event *event, void *user_data) {
-  (void)user_data;
-  CHECK(mdnsreg_event_json(event) != NULL);
+/* Adds what a player has counted to the sums. */
+static void sum_up(const struct dice *dice) {
+  int i;
+  __atomic_add_fetch(&made, dice->calls, __ATOMIC_SEQ_CST);
+  for (i = 0; i < STATUSES; i++) __atomic_add_fetch(&seen[i], dice->seen[i], __ATOMIC_SEQ_CST);
 }
 
 /* The status of a call, which must be among those that the comment of the function lists. Left out are those which
  * nothing here may cause: FORKED, PANIC, and BUSY where it says that the log callback made the call. */
-static mdnsreg_status among(const char *call, mdnsreg_status status, const mdnsreg_status *listed, size_t count) {
+static mdnsreg_status among(struct dice *dice, const char *call, mdnsreg_status status, const mdnsreg_status *listed,
+                            size_t count) {
   size_t i;
   for (i = 0; i < count; i++) {
-    if (listed[i] == status) return status;
+    if (listed[i] == status) {
+      dice->calls++;
+      dice->seen[status - MDNSREG_ERR_PANIC]++;
+      return status;
+    }
   }
   fprintf(stderr, "%s is %d, which its comment does not list\n", call, (int)status);
   abort();
@@ -80,7 +86,7 @@ static mdnsreg_status among(const char *call, mdnsreg_status status, const mdnsr
 #define LISTED(call, ...)                                                           \
   do {                                                                              \
     static const mdnsreg_status listed_[] = {MDNSREG_OK, __VA_ARGS__};              \
-    status = among(#call, (call), listed_, sizeof listed_ / sizeof listed_[0]);     \
+    status = among(dice, #call, (call), listed_, sizeof listed_ / sizeof listed_[0]);\
     (void)status;                                                                   \
   } while (0)
 
@@ -89,87 +95,143 @@ static mdnsreg_status among(const char *call, mdnsreg_status status, const mdnsr
 /* Of every call with JSON. */
 #define BAD_JSON MDNSREG_ERR_UTF8, MDNSREG_ERR_JSON, MDNSREG_ERR_TOO_LARGE
 
+/* What an accessor gave for a handle that others may be closing: there or not, and not to be read. */
+static void accessed(struct dice *dice, const void *text) {
+  (void)text;
+  dice->calls++;
+}
+
+static void access_error(struct dice *dice, const mdnsreg_error *error) {
+  accessed(dice, mdnsreg_error_message(error));
+  accessed(dice, mdnsreg_error_json(error));
+  CHECK(mdnsreg_status_name(mdnsreg_error_code(error)) != NULL);
+  dice->calls += 2;
+}
+
+static void access_event(struct dice *dice, const mdnsreg_event *event) {
+  accessed(dice, mdnsreg_event_type(event));
+  accessed(dice, mdnsreg_event_action(event));
+  accessed(dice, mdnsreg_event_reason(event));
+  accessed(dice, mdnsreg_event_key(event));
+  accessed(dice, mdnsreg_event_service(event));
+  accessed(dice, mdnsreg_event_json(event));
+}
+
+/* What asks for no handle. */
+static void constants(struct dice *dice) {
+  int32_t number = (int32_t)roll(dice, 64) - 40;
+  const char *name = mdnsreg_status_name(number), *meaning = mdnsreg_status_text(number);
+  mdnsreg_status status;
+  CHECK((name == NULL) == (meaning == NULL));
+  CHECK_TEXT(mdnsreg_version(), MDNSREG_VERSION);
+  CHECK(mdnsreg_abi_version() == MDNSREG_ABI_VERSION);
+  dice->calls += 4;
+  LISTED(mdnsreg_abi_check(number, NULL), MDNSREG_ERR_VERSION);
+  CHECK((status == MDNSREG_OK) == (number == MDNSREG_ABI_VERSION));
+}
+
+/* In the event's own callback its texts are there to be read. */
+static void on_event(const mdnsreg_event *event, void *user_data) {
+  access_event((struct dice *)user_data, event);
+  CHECK(strlen(mdnsreg_event_json(event)) > 0);
+}
+
 /* Starts, stops and closes from inside: the user data are dice of its own. */
 static void on_event_act(const mdnsreg_event *event, void *user_data) {
   struct dice *dice = (struct dice *)user_data;
   mdnsreg_status status;
-  CHECK(mdnsreg_event_type(event) != NULL);
+  on_event(event, dice);
   if (roll(dice, 4) != 0) return;
-  LISTED(mdnsreg_watch_stop((mdnsreg_watch *)pick(dice), 0), MISUSE, MDNSREG_DEFERRED, MDNSREG_ERR_INVALID,
+  LISTED(mdnsreg_watch_stop(watch(dice), 0), MISUSE, MDNSREG_DEFERRED, MDNSREG_ERR_INVALID,
          MDNSREG_ERR_BUSY);
 }
 
 static void on_free(void *user_data) {
+  sum_up((struct dice *)user_data);
   free(user_data);
   add(&freed, 1);
 }
 
-static void start(struct dice *dice, mdnsreg_error **err) {
-  struct dice *own = (struct dice *)malloc(sizeof *own);
-  mdnsreg_status status;
+/* User data for a callback of this game. */
+static struct dice *new_dice(struct dice *dice) {
+  struct dice *own = (struct dice *)calloc(1, sizeof *own);
   CHECK(own != NULL);
   own->state = roll(dice, UINT32_MAX);
   add(&users, 1);
-  LISTED(mdnsreg_watch_start((mdnsreg_watch *)pick(dice), on_event_act, own, on_free, err), MISUSE,
+  return own;
+}
+
+static void start(struct dice *dice, mdnsreg_error **err) {
+  mdnsreg_status status;
+  LISTED(mdnsreg_watch_start(watch(dice), on_event_act, new_dice(dice), on_free, err), MISUSE,
          MDNSREG_ERR_NETWORK, MDNSREG_ERR_BUSY);
 }
 
-static void open_one(struct dice *dice, mdnsreg_error **err) {
-  mdnsreg_registry *registry = NULL;
+/* Breaks the rule of the log callback, on several threads at once. */
+static void on_log(int32_t level, const char *target, const char *message, void *user_data) {
+  void *handle = __atomic_load_n(&slots[WATCH][strlen(message) % SLOTS], __ATOMIC_SEQ_CST);
+  CHECK(level > MDNSREG_LOG_OFF && target != NULL && user_data != NULL);
+  CHECK_STATUS(mdnsreg_watch_close((mdnsreg_watch *)handle), MDNSREG_ERR_BUSY);
+}
+
+static void set_log(struct dice *dice, mdnsreg_error **err) {
   mdnsreg_status status;
-  if (get(&opened[0]) - get(&closed[0]) > 6) return;
+  LISTED(mdnsreg_log_set((int32_t)roll(dice, 8) - 1, on_log, new_dice(dice), on_free, err), MDNSREG_ERR_OPTION,
+         MDNSREG_ERR_UNSUPPORTED);
+}
+
+static void open_one(struct dice *dice, mdnsreg_error **err) {
+  mdnsreg_registry *opening = NULL;
+  mdnsreg_status status;
   if (roll(dice, 4) == 0) {
-    LISTED(mdnsreg_default(&registry, err), MDNSREG_ERR_NULL, MDNSREG_ERR_JSON, MDNSREG_ERR_OPTION,
+    LISTED(mdnsreg_default(&opening, err), MDNSREG_ERR_NULL, MDNSREG_ERR_JSON, MDNSREG_ERR_OPTION,
            MDNSREG_ERR_TOO_LARGE, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM, MDNSREG_ERR_UNSUPPORTED);
     CHECK_OK(status);
   } else {
     int any = roll(dice, 2) == 0;
-    LISTED(mdnsreg_open(any ? text(dice) : OPTIONS, &registry, err), MDNSREG_ERR_NULL, BAD_JSON, MDNSREG_ERR_OPTION,
+    LISTED(mdnsreg_open(any ? text(dice) : QUICK, &opening, err), MDNSREG_ERR_NULL, BAD_JSON, MDNSREG_ERR_OPTION,
            MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM, MDNSREG_ERR_UNSUPPORTED);
     CHECK(any || status == MDNSREG_OK);
   }
-  CHECK((status == MDNSREG_OK) == (registry != NULL));
-  if (status == MDNSREG_OK) add(&opened[0], 1);
-  put(dice, registry);
+  CHECK((status == MDNSREG_OK) == (opening != NULL));
+  if (status == MDNSREG_OK) add(&opened[REGISTRY], 1);
+  put(dice, REGISTRY, opening);
 }
 
 static void watch_one(struct dice *dice, mdnsreg_error **err) {
-  mdnsreg_watch *watch = NULL;
+  mdnsreg_watch *opening = NULL;
   mdnsreg_status status;
-  if (get(&opened[1]) - get(&closed[1]) > 60) return;
-  LISTED(mdnsreg_watch_open((mdnsreg_registry *)pick(dice), text(dice), &watch, err), MISUSE, BAD_JSON,
+  LISTED(mdnsreg_watch_open(registry(dice), roll(dice, 2) == 0 ? NULL : text(dice), &opening, err), MISUSE, BAD_JSON,
          MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
-  CHECK((status == MDNSREG_OK) == (watch != NULL));
-  if (status == MDNSREG_OK) add(&opened[1], 1);
-  put(dice, watch);
+  CHECK((status == MDNSREG_OK) == (opening != NULL));
+  if (status == MDNSREG_OK) add(&opened[WATCH], 1);
+  put(dice, WATCH, opening);
 }
 
 static void close_registry(struct dice *dice) {
   mdnsreg_status status;
-  LISTED(mdnsreg_close((mdnsreg_registry *)pick(dice)), MISUSE, MDNSREG_DEFERRED);
-  if (status == MDNSREG_OK || status == MDNSREG_DEFERRED) add(&closed[0], 1);
+  LISTED(mdnsreg_close(registry(dice)), MISUSE, MDNSREG_DEFERRED);
+  if (status == MDNSREG_OK || status == MDNSREG_DEFERRED) add(&closed[REGISTRY], 1);
 }
 
 static void close_watch(struct dice *dice) {
   mdnsreg_status status;
-  LISTED(mdnsreg_watch_close((mdnsreg_watch *)pick(dice)), MISUSE);
-  if (status == MDNSREG_OK) add(&closed[1], 1);
+  LISTED(mdnsreg_watch_close(watch(dice)), MISUSE);
+  if (status == MDNSREG_OK) add(&closed[WATCH], 1);
 }
 
-static void next(struct dice *dice, mdnsreg_error **err) {
-  mdnsreg_event *event = NULL;
+static void take(struct dice *dice, mdnsreg_error **err) {
+  mdnsreg_event *next = NULL;
   mdnsreg_status status;
   int64_t limit = roll(dice, 50) == 0 ? -2 : (int64_t)roll(dice, 3);
-  LISTED(mdnsreg_watch_next((mdnsreg_watch *)pick(dice), limit, &event, err), MISUSE, MDNSREG_EMPTY, MDNSREG_END,
+  LISTED(mdnsreg_watch_next(watch(dice), limit, &next, err), MISUSE, MDNSREG_EMPTY, MDNSREG_END,
          MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM, MDNSREG_ERR_BUSY);
-  CHECK((status == MDNSREG_OK) == (event != NULL));
-  put(dice, event);
-  if (event != NULL && roll(dice, 2) == 0) mdnsreg_event_free(event);
+  CHECK((status == MDNSREG_OK) == (next != NULL));
+  put(dice, EVENT, next);
 }
 
 /* A verb that gives text. */
 static void ask(struct dice *dice, mdnsreg_error **err) {
-  mdnsreg_registry *registry = (mdnsreg_registry *)pick(dice);
   mdnsreg_status status;
   char *json = NULL;
   switch (roll(dice, 8)) {
@@ -181,121 +243,156 @@ static void ask(struct dice *dice, mdnsreg_error **err) {
       LISTED(mdnsreg_json_quote(text(dice), &json, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8);
       break;
     case 0:
-      LISTED(mdnsreg_options(registry, &json, err), MISUSE);
+      LISTED(mdnsreg_options(registry(dice), &json, err), MISUSE);
       break;
     case 1:
-      LISTED(mdnsreg_stats(registry, &json, err), MISUSE);
+      LISTED(mdnsreg_stats(registry(dice), &json, err), MISUSE);
       break;
     case 2:
-      LISTED(mdnsreg_list_services(registry, &json, err), MISUSE, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
+      LISTED(mdnsreg_list_services(registry(dice), &json, err), MISUSE, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
       break;
     default:
-      LISTED(mdnsreg_get_service(registry, roll(dice, 4) == 0 ? text(dice) : "greeter", &json, err), MISUSE,
+      LISTED(mdnsreg_get_service(registry(dice), roll(dice, 4) == 0 ? text(dice) : "greeter", &json, err), MISUSE,
              MDNSREG_ERR_UTF8, MDNSREG_ERR_INVALID, MDNSREG_ERR_TOO_LARGE, MDNSREG_ERR_NOT_FOUND,
              MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
       break;
   }
   CHECK((status == MDNSREG_OK) == (json != NULL));
+  dice->calls++;
   mdnsreg_string_free(json);
   if (json != NULL && roll(dice, 4) == 0) mdnsreg_string_free(json);
 }
 
 static void one_call(struct dice *dice, mdnsreg_error **err) {
-  const char *options = "{\"timeout_ms\":2}";
   mdnsreg_status status;
   int32_t n = 0;
-  switch (roll(dice, 22)) {
-    case 0: case 1:
-      open_one(dice, err);
+  switch (roll(dice, 26)) {
+    case 0:
+      if (roll(dice, 8) == 0) open_one(dice, err);
       break;
-    case 2: case 3: case 4:
+    case 1:
+      if (roll(dice, 50) == 0) close_registry(dice);
+      break;
+    case 2: case 3:
       watch_one(dice, err);
       break;
-    case 5:
-      if (roll(dice, 4) == 0) close_registry(dice);
+    case 4:
+      if (roll(dice, 8) == 0) close_watch(dice);
       break;
-    case 6: case 7:
-      close_watch(dice);
+    case 5: case 6: case 7:
+      take(dice, err);
       break;
     case 8: case 9:
-      LISTED(mdnsreg_register((mdnsreg_registry *)pick(dice), text(dice), text(dice), err), MISUSE, BAD_JSON,
+      LISTED(mdnsreg_register(registry(dice), roll(dice, 2) == 0 ? NODE : text(dice), roll(dice, 2) == 0 ? NULL : text(dice),
+                              err), MISUSE, BAD_JSON,
              MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
       break;
     case 10:
-      LISTED(mdnsreg_deregister((mdnsreg_registry *)pick(dice), text(dice), err), MISUSE, BAD_JSON,
+      LISTED(mdnsreg_deregister(registry(dice), text(dice), err), MISUSE, BAD_JSON,
              MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
       break;
     case 11:
-      if (roll(dice, 4) == 0) options = text(dice);
-      LISTED(mdnsreg_init((mdnsreg_registry *)pick(dice), options, err), MISUSE, BAD_JSON, MDNSREG_ERR_OPTION,
+      LISTED(mdnsreg_init(registry(dice), roll(dice, 4) == 0 ? text(dice) : QUICK, err), MISUSE, BAD_JSON, MDNSREG_ERR_OPTION,
              MDNSREG_ERR_NETWORK, MDNSREG_ERR_UNSUPPORTED, MDNSREG_ERR_BUSY);
       break;
     case 12: case 13:
       ask(dice, err);
       break;
-    case 14: case 15:
-      next(dice, err);
-      break;
-    case 16:
+    case 14: case 15: case 16:
       n = (int32_t)roll(dice, 4);
-      LISTED(mdnsreg_watch_dispatch((mdnsreg_watch *)pick(dice), n, on_event, NULL, &n, err), MISUSE, MDNSREG_EMPTY,
+      LISTED(mdnsreg_watch_dispatch(watch(dice), n, on_event, dice, &n, err), MISUSE, MDNSREG_EMPTY,
              MDNSREG_END, MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM, MDNSREG_ERR_BUSY);
       break;
     case 17:
       start(dice, err);
       break;
     case 18:
-      LISTED(mdnsreg_watch_stop((mdnsreg_watch *)pick(dice), (int64_t)roll(dice, 3)), MISUSE, MDNSREG_DEFERRED,
+      LISTED(mdnsreg_watch_stop(watch(dice), (int64_t)roll(dice, 3)), MISUSE, MDNSREG_DEFERRED,
              MDNSREG_ERR_INVALID, MDNSREG_ERR_BUSY);
       break;
     case 19:
-      LISTED(mdnsreg_watch_fd((mdnsreg_watch *)pick(dice), &n, err), MISUSE, MDNSREG_ERR_NETWORK, MDNSREG_ERR_BUSY);
+      LISTED(mdnsreg_watch_fd(watch(dice), &n, err), MISUSE, MDNSREG_ERR_NETWORK, MDNSREG_ERR_BUSY);
       break;
     case 20:
-      LISTED(mdnsreg_event_free((mdnsreg_event *)pick(dice)), MISUSE, MDNSREG_ERR_BUSY);
+      LISTED(mdnsreg_event_free(event(dice)), MISUSE, MDNSREG_ERR_BUSY);
+      break;
+    case 21:
+      mdnsreg_string_free((char *)pick(dice, EVENT));
+      accessed(dice, mdnsreg_string(registry(dice)));
+      break;
+    case 22:
+      access_event(dice, event(dice));
+      break;
+    case 23:
+      access_error(dice, error(dice));
+      break;
+    case 24:
+      if (roll(dice, 8) == 0) set_log(dice, err);
+      constants(dice);
       break;
     default:
-      mdnsreg_error_free((mdnsreg_error *)pick(dice));
+      dice->calls++;
+      mdnsreg_error_free(error(dice));
       break;
   }
 }
 
-static int calls;
+static int64_t calls_each;
 
 static void *play(void *argument) {
   struct dice dice;
-  int i;
+  memset(&dice, 0, sizeof dice);
   dice.state = (uint64_t)(uintptr_t)argument;
-  for (i = 0; i < calls; i++) {
+  while (dice.calls < calls_each) {
     mdnsreg_error *err = NULL;
     one_call(&dice, &err);
     if (err != NULL) CHECK(mdnsreg_error_code(err) != MDNSREG_ERR_NOMEM);
     /* Some are kept for others to misuse. */
-    if (err != NULL && roll(&dice, 3) == 0) put(&dice, err);
-    mdnsreg_error_free(err);
+    if (roll(&dice, 3) == 0) {
+      put(&dice, ERROR, err);
+    } else {
+      mdnsreg_error_free(err);
+    }
   }
+  sum_up(&dice);
   return NULL;
 }
 
+static void say_seed(int signal) {
+  char line[64];
+  int length = snprintf(line, sizeof line, "misuse_at_random: the seed was %d\n", seed);
+  if (write(STDERR_FILENO, line, (size_t)length) < 0) _exit(signal);
+}
+
+static void report(void) {
+  int i;
+  printf("calls %lld\n", (long long)made);
+  for (i = 0; i < STATUSES; i++) {
+    if (seen[i] > 0) printf("%-12s %lld\n", mdnsreg_status_name(i + MDNSREG_ERR_PANIC), (long long)seen[i]);
+  }
+}
+
 int main(int argc, char **argv) {
-  int fds = count_fds(), threads = count_threads(), i;
+  int fds = count_fds(), alone = count_threads(), threads = argc > 3 ? atoi(argv[3]) : 4, i;
   mdnsreg_registry *stays = open_registry();
-  pthread_t players[THREADS];
-  calls = argument(argc, argv, 20000);
-  CHECK_OK(mdnsreg_init(stays, "{\"timeout_ms\":2}", NULL));
-  for (i = 0; i < THREADS; i++) {
-    CHECK(pthread_create(&players[i], NULL, play, (void *)(uintptr_t)(i + 1)) == 0);
+  pthread_t players[MOST_THREADS];
+  CHECK(threads > 0 && threads <= MOST_THREADS);
+  calls_each = argument(argc, argv, 80000) / threads;
+  if (argc > 2) seed = atoi(argv[2]);
+  signal(SIGABRT, say_seed);
+  make_giants();
+  CHECK(setenv("MDNS_REGISTRY_OPTIONS", QUICK, 1) == 0);
+  for (i = 0; i < threads; i++) {
+    CHECK(pthread_create(&players[i], NULL, play, (void *)(uintptr_t)(seed * MOST_THREADS + i)) == 0);
   }
-  for (i = 0; i < THREADS; i++) pthread_join(players[i], NULL);
+  for (i = 0; i < threads; i++) pthread_join(players[i], NULL);
   CHECK_OK(mdnsreg_close(stays));
-  for (i = 0; i < written; i++) {
-    if (mdnsreg_close((mdnsreg_registry *)ledger[i]) == MDNSREG_OK) add(&closed[0], 1);
-    if (mdnsreg_watch_close((mdnsreg_watch *)ledger[i]) == MDNSREG_OK) add(&closed[1], 1);
-    mdnsreg_event_free((mdnsreg_event *)ledger[i]);
-  }
-  /* Each was closed exactly once, however many tried. */
-  CHECK(opened[0] == closed[0] && opened[1] == closed[1]);
+  for (i = 0; i < KINDS * SLOTS; i++) let_go(slots[i / SLOTS][i % SLOTS]);
+  CHECK(opened[REGISTRY] == closed[REGISTRY] && opened[WATCH] == closed[WATCH]);
+  CHECK_OK(mdnsreg_log_set(MDNSREG_LOG_OFF, NULL, NULL, NULL, NULL));
   AWAIT(get(&users) == get(&freed));
-  AWAIT(count_threads() == threads && count_fds() == fds);
+  AWAIT(count_threads() == alone && count_fds() == fds);
+  free_giants();
+  if (argc > 2) report();
   return done();
 }
