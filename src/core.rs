@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock;
+use crate::drill::{self, Place};
 use crate::driver::{lock, Endpoint};
 use crate::engine::{Engine, Lookup, LookupId, Output, WatchId};
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::limits;
 use crate::link::{Command, Message, Scope, Station};
 use crate::model::Service;
 use crate::options::{Options, WatchOptions, Wire};
+use crate::panics;
 use crate::pending::Pending;
 use crate::record::{Owner, Question, Sighting, Time};
 use crate::signal::Signal;
@@ -39,7 +41,12 @@ struct Open {
     signals: BTreeMap<WatchId, Arc<Signal>>,
     /// What the driver last saw as our deadline.
     scheduled: Option<Time>,
+    /// The last turn panicked: what is due waits until then.
+    resumes: Option<Time>,
 }
+
+/// What is due may panic each time: it must not take up a processor.
+const AFTER_A_DEFECT: Duration = Duration::from_millis(100);
 
 impl Core {
     pub(crate) fn open(options: Options) -> Result<Arc<Core>> {
@@ -110,6 +117,7 @@ impl Core {
     ) -> Pending<Result<()>> {
         let mut state = lock(&self.state);
         let Some(open) = state.open.as_mut() else { return Pending::ready(Err(CLOSED)) };
+        drill::strike(Place::Verb);
         if let Err(error) = change(&mut open.engine, clock::now()) {
             return Pending::ready(Err(error));
         }
@@ -246,9 +254,12 @@ impl Core {
     /// been handed to the network, or after 250 ms; `None` if the registry was closed already.
     pub(crate) fn close(&self) -> Option<oneshot::Receiver<()>> {
         let mut open = lock(&self.state).open.take()?;
-        open.engine.withdraw_all();
         let (done, handed) = oneshot::channel();
-        open.flush(&self.owner, Some(done));
+        panics::survived("withdrawing what a registry registered", || {
+            drill::strike(Place::Close);
+            open.engine.withdraw_all();
+            open.flush(&self.owner, Some(done));
+        });
         open.signals.values().for_each(|signal| signal.end());
         let ended = open.endpoint.leave(&self.owner);
         let wait = async move {
@@ -258,6 +269,13 @@ impl Core {
             }
         };
         Some(open.endpoint.wait_at_most(Duration::from_millis(limits::CLOSE_MS), wait))
+    }
+
+    /// Closes the registry, which cannot go on: waiting calls are cancelled, watches end, later calls find it closed.
+    pub(crate) fn end(&self, why: &'static str) {
+        if self.close().is_some() {
+            tracing::error!(owner = &*self.owner, "a registry was closed: {why}");
+        }
     }
 
     pub(crate) fn hear(&self, now: Time, sightings: &[Sighting]) {
@@ -272,15 +290,24 @@ impl Core {
     fn drive(&self, turn: impl FnOnce(&mut Engine)) {
         let mut state = lock(&self.state);
         let Some(open) = state.open.as_mut() else { return };
-        turn(&mut open.engine);
-        open.scheduled = Some(Time::default());
-        open.flush(&self.owner, None);
+        let turned = panics::survived("a turn of a registry", || {
+            drill::strike(Place::Turn);
+            turn(&mut open.engine);
+            open.scheduled = Some(Time::default());
+            open.flush(&self.owner, None);
+        });
+        open.resumes = turned.is_none().then(|| clock::now() + AFTER_A_DEFECT);
     }
 
     pub(crate) fn next_due(&self) -> Option<Time> {
         let mut state = lock(&self.state);
         let open = state.open.as_mut()?;
-        open.scheduled = open.engine.next_due();
+        let due = panics::survived("asking when a registry is due", || {
+            drill::strike(Place::Due);
+            open.engine.next_due()
+        });
+        let due = due.unwrap_or_else(|| Some(clock::now() + AFTER_A_DEFECT));
+        open.scheduled = due.map(|due| open.resumes.map_or(due, |resumes| due.max(resumes)));
         open.scheduled
     }
 }
@@ -288,8 +315,10 @@ impl Core {
 impl Open {
     fn new(core: &Arc<Core>, options: &Options, scope: Scope) -> Result<Open> {
         let endpoint = Endpoint::join(options.link, options.port, core)?;
-        let engine = begin(&core.owner, &endpoint, options, scope);
-        Ok(Open { engine, endpoint, waiting: BTreeMap::new(), signals: BTreeMap::new(), scheduled: None })
+        let begun = panics::caught(|| Ok(begin(&core.owner, &endpoint, options, scope)));
+        let engine = begun.inspect_err(|_defect| drop(endpoint.leave(&core.owner)))?;
+        let (waiting, signals) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Open { engine, endpoint, waiting, signals, scheduled: None, resumes: None })
     }
 
     /// Does what the engine wants; true if commands went to the link, which then tells `done`.
@@ -324,6 +353,7 @@ impl Open {
 
 /// A registry that knows nothing yet joins the link.
 fn begin(owner: &Owner, endpoint: &Endpoint, options: &Options, scope: Scope) -> Engine {
+    drill::strike(Place::Open);
     let station = Station { scope, wires: options.wires() };
     endpoint.submit(owner, Message::Join(station.clone()));
     let mut engine = Engine::new(owner.clone(), station, endpoint.patience());

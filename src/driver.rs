@@ -98,8 +98,15 @@ impl Endpoint {
         if !heard.members.is_empty() {
             return None;
         }
-        endpoints.remove(&self.place);
+        self.let_go(&mut endpoints);
         Some(self.link.shutdown())
+    }
+
+    /// Nobody joins any more.
+    fn let_go(self: &Arc<Self>, endpoints: &mut BTreeMap<Place, Arc<Endpoint>>) {
+        if endpoints.get(&self.place).is_some_and(|there| Arc::ptr_eq(there, self)) {
+            endpoints.remove(&self.place);
+        }
     }
 
     /// Runs `wait` on our runtime, for at most `limit`, and tells the receiver when it is over.
@@ -155,7 +162,7 @@ async fn drive(endpoint: Arc<Endpoint>, mut sightings: mpsc::Receiver<Sighting>)
         tokio::select! {
             heard = sightings.recv_many(&mut batch, BATCH) => {
                 if heard == 0 {
-                    return;
+                    break;
                 }
                 endpoint.hear(clock::now(), &batch);
                 batch.clear();
@@ -167,6 +174,9 @@ async fn drive(endpoint: Arc<Endpoint>, mut sightings: mpsc::Receiver<Sighting>)
             () = endpoint.wake.notified() => {}
         }
     }
+    endpoint.let_go(&mut lock(&ENDPOINTS));
+    // None is left, unless the link ended by itself.
+    endpoint.members().iter().for_each(|member| member.end("its link has ended"));
 }
 
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

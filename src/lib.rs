@@ -7,6 +7,7 @@
 
 pub mod clock;
 mod core;
+mod drill;
 mod driver;
 pub mod engine;
 pub mod error;

@@ -27,6 +27,17 @@ pub fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
+/// The same of a thread of ours, which goes on: a panic is a line of the log. `None` then.
+pub(crate) fn survived<T>(what: &'static str, body: impl FnOnce() -> T) -> Option<T> {
+    match caught(|| Ok(body())) {
+        Ok(value) => Some(value),
+        Err(defect) => {
+            tracing::error!("{what} went wrong: {defect}");
+            None
+        }
+    }
+}
+
 /// Names of the threads that are this library's: their panics go to the log, never to stderr.
 const THREADS: &[&str] = &["mdnsreg", "mDNS_daemon"];
 

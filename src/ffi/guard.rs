@@ -3,9 +3,18 @@
 
 use super::callback;
 use super::error::{self, mdnsreg_error, mdnsreg_status};
+use crate::drill::{self, Place};
 use crate::error::{Error, Result, Status};
 use crate::fork;
-pub(super) use crate::panics::caught;
+use crate::panics;
+
+/// Lets no panic of `body` out.
+pub(super) fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    panics::caught(|| {
+        drill::strike(Place::Door);
+        body()
+    })
+}
 
 /// Runs the body of an export that returns a status; an error also goes to `err`, if C asks for it.
 pub(super) fn status(err: *mut *mut mdnsreg_error, body: impl FnOnce() -> Result<Status>) -> mdnsreg_status {

@@ -8,8 +8,11 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod callback;
+#[cfg(test)]
+mod drills;
 mod error;
 mod event;
+mod gate;
 mod guard;
 mod handle;
 mod json;

@@ -40,6 +40,12 @@ fn named<T: Object>(argument: &'static str, misuse: Misuse) -> Error {
     }
 }
 
+/// Live handles of these types.
+#[cfg(test)]
+pub(super) fn live(kinds: &[u8]) -> usize {
+    kinds.iter().map(|kind| TABLE.live(*kind)).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};

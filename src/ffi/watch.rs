@@ -25,7 +25,7 @@ pub struct mdnsreg_watch {
 #[allow(non_camel_case_types)]
 pub type mdnsreg_event_fn = Option<unsafe extern "C" fn(event: *const mdnsreg_event, user_data: *mut c_void)>;
 
-struct Watch(Arc<Queue>);
+pub(super) struct Watch(Arc<Queue>);
 
 impl Object for Watch {
     const KIND: u8 = 4;

@@ -14,7 +14,9 @@ use super::endpoint::Endpoint;
 use super::io::{Attached, Output};
 use super::socket::{self, Changes, Sockets, PATIENCE};
 use crate::clock;
+use crate::drill::{self, Place};
 use crate::link::Message;
+use crate::panics;
 use crate::record::{Owner, Sighting, Time};
 
 /// Changes of the interfaces come in bursts; they are listed when it has been quiet for so long.
@@ -25,6 +27,8 @@ const NAP: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(1);
 /// Turns without an end of what comes before what is due is done all the same.
 const PATIENT: u32 = 8;
+/// After a turn that panicked, which the next may do as well: it must not take up a processor.
+const AFTER_A_DEFECT: Duration = Duration::from_millis(100);
 /// How long the last goodbyes may take.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -51,46 +55,78 @@ pub(super) struct Worker {
     pub counters: Counters,
 }
 
+/// How far the thread is.
+#[derive(Default)]
+struct Course {
+    /// Who is told when it has ended.
+    ended: Vec<oneshot::Sender<()>>,
+    /// When it ends at the latest.
+    closes: Option<Time>,
+    /// When the interfaces are listed.
+    lists: Option<Time>,
+    /// Turns since there was nothing to receive.
+    turns: u32,
+}
+
 impl Worker {
     pub fn run(mut self) {
-        let (mut ended, mut closes, mut lists, mut turns) = (Vec::new(), None, None::<Time>, 0_u32);
-        let now = clock::now();
-        self.endpoint.set_interfaces(now, self.attached.clone());
+        drill::strike(Place::LinkThread);
+        let mut course = Course::default();
+        let attached = self.attached.clone();
+        panics::survived("a start of the link", || self.endpoint.set_interfaces(clock::now(), attached));
         loop {
-            let now = clock::now();
-            if !self.take_submitted(now, &mut ended) && closes.is_none() {
-                self.endpoint.shutdown(now);
-                closes = Some(now + CLOSING);
+            let turned = panics::survived("a turn of the link", || self.turn(&mut course));
+            if turned.is_none() {
+                std::thread::sleep(AFTER_A_DEFECT);
             }
-            if self.changes.take() {
-                lists = Some(now + QUIET);
-            }
-            if lists.is_some_and(|at| at <= now) {
-                lists = (!self.list_interfaces(now)).then(|| now + NAP);
-            }
-            let mut more = !self.untold.is_empty();
-            if self.untold.is_empty() {
-                let endpoint = &mut self.endpoint;
-                more = self.sockets.receive(|datagram| endpoint.handle_datagram(now, datagram));
-            }
-            // An answer that waits in a buffer is not late; but a flood must not hold up everything else.
-            turns = if more { turns + 1 } else { 0 };
-            if turns % PATIENT == 0 && self.endpoint.next_due().is_some_and(|due| due <= now) {
-                self.endpoint.handle_timeout(now);
-            }
-            self.carry_out();
-            self.tell();
-            if self.endpoint.is_over() || closes.is_some_and(|at| at <= now) {
+            if turned == Some(true) || course.closes.is_some_and(|at| at <= clock::now()) {
                 break;
             }
-            let due = [self.endpoint.next_due(), closes, lists];
-            self.wait(due.into_iter().flatten().min());
         }
         // The sockets are closed before anybody is told.
         drop(self);
-        for ended in ended {
+        for ended in course.ended {
             let _ = ended.send(());
         }
+    }
+
+    /// Does what there is to do, and waits for more; true when all is over.
+    fn turn(&mut self, course: &mut Course) -> bool {
+        let now = clock::now();
+        if !self.take_submitted(now, &mut course.ended) && course.closes.is_none() {
+            course.closes = Some(now + CLOSING);
+            self.endpoint.shutdown(now);
+        }
+        drill::strike(Place::Link);
+        if self.changes.take() {
+            course.lists = Some(now + QUIET);
+        }
+        if course.lists.is_some_and(|at| at <= now) {
+            course.lists = (!self.list_interfaces(now)).then(|| now + NAP);
+        }
+        let mut more = !self.untold.is_empty();
+        if self.untold.is_empty() {
+            let endpoint = &mut self.endpoint;
+            more = self.sockets.receive(|datagram| {
+                panics::survived("reading a datagram", || {
+                    drill::strike(Place::Datagram);
+                    endpoint.handle_datagram(now, datagram);
+                });
+            });
+        }
+        // An answer that waits in a buffer is not late; but a flood must not hold up everything else.
+        course.turns = if more { course.turns + 1 } else { 0 };
+        if course.turns % PATIENT == 0 && self.endpoint.next_due().is_some_and(|due| due <= now) {
+            self.endpoint.handle_timeout(now);
+        }
+        self.carry_out();
+        self.tell();
+        if self.endpoint.is_over() {
+            return true;
+        }
+        let due = [self.endpoint.next_due(), course.closes, course.lists];
+        self.wait(due.into_iter().flatten().min());
+        false
     }
 
     /// Takes what was submitted; `false` when the link is to end.
