@@ -21,6 +21,7 @@ use crate::panics;
 use crate::pending::Pending;
 use crate::record::{Owner, Question, Sighting, Time};
 use crate::signal::Signal;
+use crate::system;
 use crate::wire::gomicro::Unfit;
 
 pub(crate) struct Core {
@@ -200,7 +201,8 @@ impl Core {
         let wanted = name.to_owned();
         let question = Question::Service(Arc::from(name));
         self.lookup(&question, "get_service", move |engine| {
-            engine.services_json(&wanted).ok_or(Error::NotFound { name: wanted })
+            let room = |nodes| system::room(nodes * NODE_ROOM);
+            engine.services_json(&wanted, room)?.ok_or(Error::NotFound { name: wanted })
         })
     }
 
@@ -376,6 +378,9 @@ fn wires(options: &Options, left_out: &BTreeMap<Unfit, usize>) -> serde_json::Va
 
 /// The watch or its registry is over.
 pub(crate) struct Ended;
+
+/// What a node of a list takes while its JSON is made, bytes; most take a tenth of it.
+const NODE_ROOM: usize = 16 << 10;
 
 const CLOSED: Error = Error::Closed { what: "the registry" };
 

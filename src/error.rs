@@ -198,6 +198,9 @@ pub enum Error {
         /// How many there are.
         limit: u64,
     },
+    /// The system has no memory for what the call needs: free some and call again.
+    #[error("no memory is left for this call; none of it was done")]
+    Memory,
     /// Known but not supported here: leave it out.
     #[error("{what} is not supported: {why}")]
     Unsupported {
@@ -246,7 +249,7 @@ impl Error {
             Error::Network { .. } => Status::NETWORK,
             Error::Busy { .. } => Status::BUSY,
             Error::Forked => Status::FORKED,
-            Error::NoMem { .. } => Status::NOMEM,
+            Error::NoMem { .. } | Error::Memory => Status::NOMEM,
             Error::Unsupported { .. } => Status::UNSUPPORTED,
             Error::Version { .. } => Status::VERSION,
             Error::Panic { .. } => Status::PANIC,

@@ -10,11 +10,11 @@ use nix::net::if_::{if_nametoindex, InterfaceFlags};
 use crate::error::{Error, Result};
 use crate::link::Scope;
 use crate::record::Interface;
+use crate::system;
 
 /// The interfaces that are up and have an address, by name.
 pub fn list() -> Result<Vec<Interface>> {
-    let entries = getifaddrs()
-        .map_err(|errno| Error::Network { what: "listing the interfaces".into(), problem: errno.desc().to_owned() })?;
+    let entries = getifaddrs().map_err(|errno| system::refused("listing the interfaces", errno))?;
     let mut found: BTreeMap<String, Interface> = BTreeMap::new();
     for entry in entries.filter(|entry| entry.flags.contains(InterfaceFlags::IFF_UP)) {
         let Some(ip) = entry.address.and_then(|address| {

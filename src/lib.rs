@@ -27,6 +27,7 @@ pub mod record;
 mod registry;
 mod runtime;
 mod signal;
+mod system;
 mod tally;
 mod watcher;
 pub mod wire;

@@ -4,10 +4,17 @@
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 
-use crate::error::{Error, Result};
-use crate::fork;
+use crate::error::Result;
+use crate::{fork, system};
+
+/// The thread of the runtime, which ends when this is dropped.
+struct Runtime {
+    handle: Handle,
+    _ends: oneshot::Sender<()>,
+}
 
 struct Shared {
     runtime: Option<Runtime>,
@@ -30,7 +37,7 @@ impl User {
             Some(runtime) => runtime,
             None => start()?,
         };
-        let handle = shared.runtime.insert(runtime).handle().clone();
+        let handle = shared.runtime.insert(runtime).handle.clone();
         shared.users += 1;
         Ok(User(handle))
     }
@@ -49,19 +56,23 @@ impl Drop for User {
         shared.users -= 1;
         let ended = if shared.users == 0 { shared.runtime.take() } else { None };
         drop(shared);
-        // In the background, because the last user may be one of the runtime's own tasks.
-        ended.into_iter().for_each(Runtime::shutdown_background);
+        // Not waited for, because the last user may be one of the runtime's own tasks.
+        drop(ended);
     }
 }
 
 fn start() -> Result<Runtime> {
     let _masked = Masked::new();
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("mdnsreg-net")
-        .enable_time()
-        .build()
-        .map_err(|error| Error::Network { what: "starting the runtime's thread".into(), problem: error.to_string() })
+    let refused = |error| system::refused("starting the runtime's thread", error);
+    // On a thread that we make: tokio panics where its own cannot be made.
+    let runtime = Builder::new_current_thread().enable_time().build().map_err(refused)?;
+    let handle = runtime.handle().clone();
+    let (ends, ended) = oneshot::channel();
+    let body = move || {
+        let _ = runtime.block_on(ended);
+    };
+    std::thread::Builder::new().name("mdnsreg-net".into()).spawn(body).map_err(refused)?;
+    Ok(Runtime { handle, _ends: ends })
 }
 
 /// Blocks every signal in this thread and in those it starts, so that the application's handlers

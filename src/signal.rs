@@ -8,7 +8,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::Notify;
 
 use crate::driver::lock;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::system;
 
 #[derive(Default)]
 pub(crate) struct Signal {
@@ -90,10 +91,7 @@ impl Signal {
         let mut state = lock(&self.state);
         if state.fd.is_none() {
             let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-            let fd = EventFd::from_value_and_flags(u32::from(state.ready), flags).map_err(|errno| Error::Network {
-                what: "making an eventfd".into(),
-                problem: errno.desc().to_owned(),
-            })?;
+            let fd = EventFd::from_value_and_flags(u32::from(state.ready), flags).map_err(|errno| system::refused("making an eventfd", errno))?;
             state.fd = Some(fd);
         }
         Ok(state.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd))

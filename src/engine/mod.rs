@@ -197,9 +197,13 @@ impl Engine {
         self.view.services(name)
     }
 
-    /// The same as JSON; `None` if none is known.
-    pub fn services_json(&self, name: &str) -> Option<Arc<str>> {
-        self.view.services_json(name)
+    /// The same as JSON; `None` if none is known. Where it must be made, `room` is asked whether there is memory for so
+    /// many nodes.
+    ///
+    /// # Errors
+    /// That of `room`.
+    pub fn services_json(&self, name: &str, room: impl FnOnce(usize) -> Result<()>) -> Result<Option<Arc<str>>> {
+        self.view.services_json(name, room)
     }
 
     /// Services with a name only, sorted.

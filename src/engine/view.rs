@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::twins::Twins;
 use crate::event::Reason;
 use crate::link::Patience;
+use crate::error::Result;
 use crate::model::{to_json, Node, Service};
 use crate::record::{Key, Reach, Record, Time};
 use crate::tally::Tally;
@@ -415,10 +416,14 @@ impl View {
         fold(group.keys.iter().filter_map(|key| self.listed(key)))
     }
 
-    /// The same as JSON, kept until the name's next change.
-    pub fn services_json(&self, name: &str) -> Option<Arc<str>> {
-        let group = self.groups.get(name)?;
-        Some(group.json.get_or_init(|| Arc::from(to_json(&self.fold(group)))).clone())
+    /// The same as JSON, kept until the name's next change. Where it must be made, `room` is asked whether there is
+    /// memory for so many nodes.
+    pub fn services_json(&self, name: &str, room: impl FnOnce(usize) -> Result<()>) -> Result<Option<Arc<str>>> {
+        let Some(group) = self.groups.get(name) else { return Ok(None) };
+        if group.json.get().is_none() {
+            room(group.keys.len())?;
+        }
+        Ok(Some(group.json.get_or_init(|| Arc::from(to_json(&self.fold(group)))).clone()))
     }
 
     /// The names of all services, sorted.

@@ -35,23 +35,27 @@ impl Object for Failure {
 }
 
 /// Errors that must be told where no handle can be made: in a forked child, whose free list may be
-/// locked for ever, and when no handle is left. They are never freed.
+/// locked for ever, when no handle is left, and when no memory is. They are never freed.
 static FORKED: Failure = Failure::new(Error::Forked);
 static NO_HANDLE: Failure = Failure::new(Error::NoMem { what: "handles", limit: table::CELLS as u64 });
 
+static NO_MEMORY: Failure = Failure::new(Error::Memory);
+
 /// An error object for the caller to own.
 pub(super) fn new(error: Error) -> *mut mdnsreg_error {
-    if error == Error::Forked {
-        return std::ptr::from_ref(&FORKED).cast_mut().cast();
-    }
-    match table::open(Failure::new(error)) {
-        Ok(handle) => handle.cast(),
-        Err(_) => std::ptr::from_ref(&NO_HANDLE).cast_mut().cast(),
-    }
+    let immortal = match error {
+        Error::Forked => &FORKED,
+        Error::Memory => &NO_MEMORY,
+        error => match table::open(Failure::new(error)) {
+            Ok(handle) => return handle.cast(),
+            Err(_) => &NO_HANDLE,
+        },
+    };
+    std::ptr::from_ref(immortal).cast_mut().cast()
 }
 
 fn immortal(error: *const c_void) -> Option<&'static Failure> {
-    [&FORKED, &NO_HANDLE].into_iter().find(|failure| std::ptr::from_ref(*failure).cast() == error)
+    [&FORKED, &NO_HANDLE, &NO_MEMORY].into_iter().find(|failure| std::ptr::from_ref(*failure).cast() == error)
 }
 
 /// Reads an error; works in a forked child as well, where the one error is [`FORKED`].

@@ -19,8 +19,8 @@ use crate::error::{Error, Result, Status};
 /// @param out  [out, owned] of a string its text, in which U+0000 becomes U+FFFD; of anything else its JSON,
 ///        as it stands there; free it with mdnsreg_string_free
 /// @param err  [out, owned] why not; may be NULL
-/// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON |
-///         MDNSREG_ERR_INVALID (there is no such value, or it is a string with half a surrogate pair) |
+/// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_INVALID
+///         (there is no such value, or it is a string with half a surrogate pair) | MDNSREG_ERR_NOMEM |
 ///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: no.
@@ -35,8 +35,8 @@ pub unsafe extern "C" fn mdnsreg_json_get(
     let out = Out::new("out", out, std::ptr::null_mut());
     guard::status(err, || {
         let out = out.required()?;
-        let value = get(text::required("json", json)?, text::required("pointer", pointer)?)?;
-        out.put(text::give(&value));
+        let value = get(text::json("json", json)?, text::required("pointer", pointer)?)?;
+        out.put(text::give(&value)?);
         Ok(Status::OK)
     })
 }
@@ -46,8 +46,8 @@ pub unsafe extern "C" fn mdnsreg_json_get(
 /// @param text  the text, not NULL; copied
 /// @param out  [out, owned] the JSON; free it with mdnsreg_string_free
 /// @param err  [out, owned] why not; may be NULL
-/// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_BUSY (inside the log callback) |
-///         MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+/// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY
+///         (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: no.
 /// Since: 0.1.0
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn mdnsreg_json_quote(
     let out = Out::new("out", out, std::ptr::null_mut());
     guard::status(err, || {
         let out = out.required()?;
-        out.put(text::give(&Value::from(text::required("text", text)?).to_string()));
+        out.put(text::give(&Value::from(text::json("text", text)?).to_string())?);
         Ok(Status::OK)
     })
 }

@@ -11,6 +11,7 @@ use crate::drill::{self, Place};
 use crate::error::{Error, Result, Status};
 use crate::event::Event;
 use crate::panics;
+use crate::system;
 use crate::runtime::Masked;
 use crate::watcher::{Next, Watcher};
 
@@ -131,7 +132,7 @@ impl Queue {
         let spawned = std::thread::Builder::new().name("mdnsreg-watch".into()).spawn(body);
         spawned.map(drop).map_err(|error| {
             self.gate.unpush();
-            Error::Network { what: "starting the callback thread".into(), problem: error.to_string() }
+            system::refused("starting the callback thread", error)
         })
     }
 

@@ -48,7 +48,7 @@ pub(super) fn pin(registry: *mut mdnsreg_registry) -> Result<Pinned<Opened>> {
 }
 
 fn put_text(out: &Out<*mut c_char>, text: &str) -> Result<Status> {
-    out.put(text::give(text));
+    out.put(text::give(text)?);
     Ok(Status::OK)
 }
 
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn mdnsreg_open(
     let out = Out::new("out", out, std::ptr::null_mut());
     guard::status(err, || {
         let out = out.required()?;
-        let options = text::optional("options_json", options_json)?.map(Options::from_json).transpose()?;
+        let options = text::optional_json("options_json", options_json)?.map(Options::from_json).transpose()?;
         give(&out, Registry::open(options.unwrap_or_default())?)
     })
 }
@@ -106,8 +106,8 @@ pub unsafe extern "C" fn mdnsreg_default(
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_TOO_LARGE |
-///         MDNSREG_ERR_NETWORK | MDNSREG_ERR_UNSUPPORTED | MDNSREG_ERR_BUSY (registered or watched, or
-///         inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_NETWORK | MDNSREG_ERR_UNSUPPORTED | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY
+///         (registered or watched, or inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: while sockets are opened; not for the network.
 /// Since: 0.1.0
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn mdnsreg_init(
 ) -> mdnsreg_status {
     guard::status(err, || {
         let registry = pin(registry)?;
-        registry.registry.init(text::required("options_json", options_json)?)?;
+        registry.registry.init(text::json("options_json", options_json)?)?;
         Ok(Status::OK)
     })
 }
@@ -130,7 +130,8 @@ pub unsafe extern "C" fn mdnsreg_init(
 /// @param out_json  [out, owned] a JSON object; free it with mdnsreg_string_free
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
-///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED |
+///         MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: no.
 /// Since: 0.1.0
@@ -172,7 +173,7 @@ pub unsafe extern "C" fn mdnsreg_string(registry: *mut mdnsreg_registry) -> *con
 /// @param err  [out, owned] why not, with "field", "limit" and "value"; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_INVALID |
-///         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+///         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM |
 ///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: until the network took the announcement; mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
@@ -186,7 +187,7 @@ pub unsafe extern "C" fn mdnsreg_register(
 ) -> mdnsreg_status {
     guard::status(err, || {
         let registry = pin(registry)?;
-        let service = Service::from_json(text::required("service_json", service_json)?)?;
+        let service = Service::from_json(text::json("service_json", service_json)?)?;
         let options = text::optional("register_options_json", register_options_json)?;
         let options = options.map(RegisterOptions::from_json).transpose()?.unwrap_or_default();
         registry.registry.register(&service, options).wait()?;
@@ -202,8 +203,8 @@ pub unsafe extern "C" fn mdnsreg_register(
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_INVALID | MDNSREG_ERR_TOO_LARGE |
-///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
-///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside
+///         the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: until the network took the goodbye; mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
 /// Since: 0.1.0
@@ -215,7 +216,7 @@ pub unsafe extern "C" fn mdnsreg_deregister(
 ) -> mdnsreg_status {
     guard::status(err, || {
         let registry = pin(registry)?;
-        let selection = Selection::from_json(text::required("service_json", service_json)?)?;
+        let selection = Selection::from_json(text::json("service_json", service_json)?)?;
         registry.registry.deregister(&selection).wait()?;
         Ok(Status::OK)
     })
@@ -229,8 +230,8 @@ pub unsafe extern "C" fn mdnsreg_deregister(
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
 ///         MDNSREG_ERR_UTF8 | MDNSREG_ERR_INVALID | MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_NOT_FOUND |
-///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
-///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside
+///         the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: not for a name looked up in the last minute or watched; else until the answers have settled,
 ///         at most the option "timeout_ms". mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
@@ -256,8 +257,8 @@ pub unsafe extern "C" fn mdnsreg_get_service(
 /// @param out_json  [out, owned] a JSON array; free it with mdnsreg_string_free
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
-///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
-///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside
+///         the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: until the answers have settled, at most the option "timeout_ms". mdnsreg_close wakes it with
 ///         MDNSREG_ERR_CANCELLED.
@@ -283,7 +284,8 @@ pub unsafe extern "C" fn mdnsreg_list_services(
 /// @param out_json  [out, owned] a JSON object; free it with mdnsreg_string_free
 /// @param err  [out, owned] why not; may be NULL
 /// @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
-///         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+///         MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED |
+///         MDNSREG_ERR_PANIC
 /// Threads: any.
 /// Blocks: no.
 /// Since: 0.1.0

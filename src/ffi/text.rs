@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::guard;
 use crate::error::{Error, Result};
+use crate::{limits, system};
 
 /// The text C passed as `argument`. `'a` is the call: C keeps the text unchanged until it returns.
 pub(super) fn required<'a>(argument: &'static str, text: *const c_char) -> Result<&'a str> {
@@ -26,6 +27,28 @@ pub(super) fn optional<'a>(argument: &'static str, text: *const c_char) -> Resul
     })
 }
 
+/// What reading JSON takes at most, in bytes for each of its own, with all that a verb does with it.
+const READING: usize = 64;
+/// What any verb takes.
+const ANY: usize = 256 << 10;
+
+/// The JSON C passed as `argument`, if there is memory for what will be done with it.
+pub(super) fn json<'a>(argument: &'static str, text: *const c_char) -> Result<&'a str> {
+    let json = required(argument, text)?;
+    roomy(json).map(|()| json)
+}
+
+/// The same where NULL means "nothing said".
+pub(super) fn optional_json<'a>(argument: &'static str, text: *const c_char) -> Result<Option<&'a str>> {
+    let json = optional(argument, text)?;
+    roomy(json.unwrap_or_default()).map(|()| json)
+}
+
+fn roomy(json: &str) -> Result<()> {
+    // What is longer is refused before it is read.
+    system::room(ANY + READING * json.len().min(limits::CALL_JSON_BYTES))
+}
+
 /// Text as C keeps it. A NUL inside cannot come out of JSON; elsewhere it becomes U+FFFD.
 pub(super) fn c_string(text: impl Into<Vec<u8>>) -> CString {
     CString::new(text).unwrap_or_else(|error| {
@@ -43,10 +66,13 @@ fn given() -> MutexGuard<'static, BTreeSet<usize>> {
 }
 
 /// A string for the caller to own.
-pub(super) fn give(text: &str) -> *mut c_char {
-    let pointer = c_string(text).into_raw();
+pub(super) fn give(text: &str) -> Result<*mut c_char> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(text.len() + 1).map_err(|_| Error::Memory)?;
+    bytes.extend_from_slice(text.as_bytes());
+    let pointer = c_string(bytes).into_raw();
     given().insert(!pointer.addr());
-    pointer
+    Ok(pointer)
 }
 
 /// Frees a string that a function returned through a `char **`.
@@ -96,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_string_is_freed_once_and_a_foreign_pointer_never() {
-        let string = give("grüße");
+        let string = give("grüße").unwrap();
         // SAFETY: given out just now, and freed only below.
         assert_eq!(unsafe { CStr::from_ptr(string) }.to_str(), Ok("grüße"));
         let mut foreign = *b"on the stack\0";

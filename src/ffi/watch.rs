@@ -70,7 +70,7 @@ pub unsafe extern "C" fn mdnsreg_watch_open(
     guard::status(err, || {
         let out = out.required()?;
         let registry = registry::pin(registry)?;
-        let options = text::optional("watch_options_json", watch_options_json)?;
+        let options = text::optional_json("watch_options_json", watch_options_json)?;
         let options = options.map(WatchOptions::from_json).transpose()?.unwrap_or_default();
         let queue = Queue::new(registry.registry.watch(options)?);
         let handle = table::open(Watch(queue)).map_err(|(_dropped, error)| error)?;

@@ -237,24 +237,24 @@ static void ask(struct dice *dice, mdnsreg_error **err) {
   switch (roll(dice, 8)) {
     case 6:
       LISTED(mdnsreg_json_get(text(dice), text(dice), &json, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8, MDNSREG_ERR_JSON,
-             MDNSREG_ERR_INVALID);
+             MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM);
       break;
     case 7:
-      LISTED(mdnsreg_json_quote(text(dice), &json, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8);
+      LISTED(mdnsreg_json_quote(text(dice), &json, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8, MDNSREG_ERR_NOMEM);
       break;
     case 0:
-      LISTED(mdnsreg_options(registry(dice), &json, err), MISUSE);
+      LISTED(mdnsreg_options(registry(dice), &json, err), MISUSE, MDNSREG_ERR_NOMEM);
       break;
     case 1:
-      LISTED(mdnsreg_stats(registry(dice), &json, err), MISUSE);
+      LISTED(mdnsreg_stats(registry(dice), &json, err), MISUSE, MDNSREG_ERR_NOMEM);
       break;
     case 2:
-      LISTED(mdnsreg_list_services(registry(dice), &json, err), MISUSE, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
+      LISTED(mdnsreg_list_services(registry(dice), &json, err), MISUSE, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
       break;
     default:
       LISTED(mdnsreg_get_service(registry(dice), roll(dice, 4) == 0 ? text(dice) : "greeter", &json, err), MISUSE,
              MDNSREG_ERR_UTF8, MDNSREG_ERR_INVALID, MDNSREG_ERR_TOO_LARGE, MDNSREG_ERR_NOT_FOUND,
-             MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
+             MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
       break;
   }
   CHECK((status == MDNSREG_OK) == (json != NULL));
@@ -285,15 +285,15 @@ static void one_call(struct dice *dice, mdnsreg_error **err) {
     case 8: case 9:
       LISTED(mdnsreg_register(registry(dice), roll(dice, 2) == 0 ? NODE : text(dice), roll(dice, 2) == 0 ? NULL : text(dice),
                               err), MISUSE, BAD_JSON,
-             MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
+             MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
       break;
     case 10:
       LISTED(mdnsreg_deregister(registry(dice), text(dice), err), MISUSE, BAD_JSON,
-             MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
+             MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
       break;
     case 11:
       LISTED(mdnsreg_init(registry(dice), roll(dice, 4) == 0 ? text(dice) : QUICK, err), MISUSE, BAD_JSON, MDNSREG_ERR_OPTION,
-             MDNSREG_ERR_NETWORK, MDNSREG_ERR_UNSUPPORTED, MDNSREG_ERR_BUSY);
+             MDNSREG_ERR_NETWORK, MDNSREG_ERR_UNSUPPORTED, MDNSREG_ERR_BUSY, MDNSREG_ERR_NOMEM);
       break;
     case 12: case 13:
       ask(dice, err);

@@ -50,6 +50,7 @@ use crate::error::{Error, Result};
 use crate::fork;
 use crate::record::Owner;
 use crate::runtime::Masked;
+use crate::system;
 
 /// Sightings on their way to the driver.
 const SIGHTINGS: usize = 1_024;
@@ -64,9 +65,9 @@ pub fn open(port: u16) -> Result<Opened> {
     let changes = Changes::open()?;
     let attached = socket::attached()?;
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| failed("reading randomness", &error))?;
+    getrandom::fill(&mut seed).map_err(|error| Error::Network { what: "reading randomness".into(), problem: error.to_string() })?;
     let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
-    let bell = Arc::new(EventFd::from_flags(flags).map_err(|errno| failed("making an eventfd", &errno.desc()))?);
+    let bell = Arc::new(EventFd::from_flags(flags).map_err(|errno| system::refused("making an eventfd", errno))?);
     let (direct_port_v4, direct_port_v6) = (sockets.direct_port(false), sockets.direct_port(true));
     let endpoint = Endpoint::new(Config { port, direct_port_v4, direct_port_v6, host_name: socket::host_name(), seed });
     let (submit, submitted) = mpsc::channel();
@@ -77,12 +78,8 @@ pub fn open(port: u16) -> Result<Opened> {
     let worker = Worker { sockets, changes, endpoint, attached, submitted, bell, sightings, untold, counters };
     let _masked = Masked::new();
     let thread = std::thread::Builder::new().name("mdnsreg-link".into());
-    thread.spawn(move || worker.run()).map_err(|error| failed("starting a thread", &error))?;
+    thread.spawn(move || worker.run()).map_err(|error| system::refused("starting the link's thread", error))?;
     Ok((Box::new(native), heard))
-}
-
-fn failed(what: &str, problem: &dyn std::fmt::Display) -> Error {
-    Error::Network { what: what.to_owned(), problem: problem.to_string() }
 }
 
 struct Native {

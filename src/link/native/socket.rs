@@ -22,8 +22,8 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use super::io::{Attached, Datagram, To, Transmit, Via};
 use super::message::LARGEST;
-use crate::error::{Error, Result};
-use crate::interfaces;
+use crate::error::Result;
+use crate::{interfaces, system};
 
 /// RFC 6762 §3.
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
@@ -31,6 +31,8 @@ pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 /// Asked for as receive buffer, bytes: thousands answer at once. Without privilege the system grants less.
 const BUFFER: usize = 4 << 20;
+/// What reading so many datagrams takes at most but once in a while, bytes.
+const READING: usize = 1 << 20;
 /// Datagrams taken of a socket before anything else is looked at.
 const BUDGET: usize = 64;
 /// How long one batch of datagrams may wait, in all, for room to send.
@@ -48,6 +50,8 @@ pub struct Counts {
     pub send_errors: u64,
     /// Dropped by the kernel, as the receive buffer was full.
     pub kernel_drops: u64,
+    /// Dropped by us, as there was no memory to read them.
+    pub memory_drops: u64,
     /// The kernel would not join the group, so often.
     pub joins_refused: u64,
     /// 1 if there are no sockets of IPv6.
@@ -65,6 +69,7 @@ impl Counts {
             ("receive-errors", self.receive_errors),
             ("send-errors", self.send_errors),
             ("kernel-drops", self.kernel_drops),
+            ("memory-drops", self.memory_drops),
             ("joins-refused", self.joins_refused),
             ("ipv6-unavailable", self.ipv6_unavailable),
         ]
@@ -101,15 +106,20 @@ impl Sockets {
     /// # Errors
     /// `NETWORK` if the port cannot be bound, or no descriptor is left.
     pub fn open(port: u16) -> Result<Sockets> {
-        let failed = |what: String| move |error: std::io::Error| Error::Network { what, problem: error.to_string() };
         let mut open = vec![
-            Port::open(Via::Group, false, port).map_err(failed(format!("binding UDP port {port}")))?,
-            Port::open(Via::Direct, false, 0).map_err(failed("binding a UDP port of its own".into()))?,
+            Port::open(Via::Group, false, port)
+                .map_err(|error| system::refused(&format!("binding UDP port {port}"), error))?,
+            Port::open(Via::Direct, false, 0)
+                .map_err(|error| system::refused("binding a UDP port of its own", error))?,
         ];
         let v6 = Port::open(Via::Group, true, port).and_then(|group| Ok([group, Port::open(Via::Direct, true, 0)?]));
         let mut counts = Counts::default();
         match v6 {
             Ok(v6) => open.extend(v6),
+            // The family is there, and would be missing for good.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                return Err(system::refused("opening a UDP socket of IPv6", error));
+            }
             Err(error) => {
                 counts.ipv6_unavailable = 1;
                 tracing::info!(%error, "no multicast DNS over IPv6");
@@ -184,8 +194,10 @@ impl Sockets {
         })
     }
 
-    /// Takes what has come, of each socket a bounded number; whether more may be there.
+    /// Takes what has come, of each socket a bounded number; whether more may be there. Without memory to read it, it is
+    /// dropped: it would be there at every turn.
     pub fn receive(&mut self, mut take: impl FnMut(Datagram<'_>)) -> bool {
+        let room = system::room(READING).is_ok();
         let (counts, mut more) = (&mut self.counts, false);
         for port in &mut self.open {
             let before = counts.datagrams_in;
@@ -194,6 +206,10 @@ impl Sockets {
                     Ok(Some((length, from, to, interface))) => {
                         counts.datagrams_in += 1;
                         counts.bytes_in += length as u64;
+                        if !room {
+                            counts.memory_drops += 1;
+                            continue;
+                        }
                         take(Datagram { bytes: &self.buffer[..length], via: port.via, from, to, interface });
                     }
                     Ok(None) => counts.receive_errors += 1,
@@ -364,7 +380,7 @@ pub fn host_name() -> String {
 /// # Errors
 /// `NETWORK` if the system does not list them.
 pub fn attached() -> Result<Vec<Attached>> {
-    let entries = getifaddrs().map_err(|errno| failed("listing the interfaces", errno))?;
+    let entries = getifaddrs().map_err(|errno| system::refused("listing the interfaces", errno))?;
     let mut nets: BTreeMap<String, Vec<(IpAddr, u8)>> = BTreeMap::new();
     for entry in entries {
         let ip = |storage: Option<SockaddrStorage>| storage.and_then(socket_addr).map(|address| address.ip());
@@ -415,7 +431,7 @@ impl Changes {
             bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS as u32))?;
             Ok(Changes(fd))
         };
-        listen().map_err(|errno| failed("listening to changes of the interfaces", errno))
+        listen().map_err(|errno: Errno| system::refused("listening to changes of the interfaces", errno))
     }
 
     /// To wait for.
@@ -435,8 +451,4 @@ impl Changes {
             }
         }
     }
-}
-
-fn failed(what: &str, errno: Errno) -> Error {
-    Error::Network { what: what.to_owned(), problem: errno.desc().to_owned() }
 }
