@@ -1,7 +1,8 @@
 //! The one tokio runtime of the process, counted: it starts with the first user and ends after
 //! the last.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{mpsc, Mutex, PoisonError};
+use std::thread;
 
 use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
 use tokio::runtime::{Builder, Handle};
@@ -15,6 +16,11 @@ struct Runtime {
     handle: Handle,
     _ends: oneshot::Sender<()>,
 }
+
+/// The stack of a thread, bytes.
+const STACK: usize = 2 << 20;
+/// What it takes before it does anything, bytes.
+const BEGINNING: usize = 1 << 20;
 
 struct Shared {
     runtime: Option<Runtime>,
@@ -62,17 +68,32 @@ impl Drop for User {
 }
 
 fn start() -> Result<Runtime> {
-    let _masked = Masked::new();
-    let refused = |error| system::refused("starting the runtime's thread", error);
     // On a thread that we make: tokio panics where its own cannot be made.
-    let runtime = Builder::new_current_thread().enable_time().build().map_err(refused)?;
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| system::refused("starting the runtime", error))?;
     let handle = runtime.handle().clone();
     let (ends, ended) = oneshot::channel();
     let body = move || {
         let _ = runtime.block_on(ended);
     };
-    std::thread::Builder::new().name("mdnsreg-net".into()).spawn(body).map_err(refused)?;
+    spawn("mdnsreg-net", body)?;
     Ok(Runtime { handle, _ends: ends })
+}
+
+/// Starts a thread of ours, which runs when this returns: what a thread needs to begin is there, or this is refused.
+pub(crate) fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+    system::room(STACK + BEGINNING)?;
+    let _masked = Masked::new();
+    let (begins, begun) = mpsc::channel();
+    let run = move || {
+        // Makes what the standard library keeps of a thread.
+        let _ = begins.send(thread::current().id());
+        body();
+    };
+    let spawned = thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run);
+    spawned.map_err(|error| system::refused(&format!("starting the thread {name}"), error))?;
+    let _ = begun.recv();
+    Ok(())
 }
 
 /// Blocks every signal in this thread and in those it starts, so that the application's handlers

@@ -91,7 +91,8 @@ impl Signal {
         let mut state = lock(&self.state);
         if state.fd.is_none() {
             let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-            let fd = EventFd::from_value_and_flags(u32::from(state.ready), flags).map_err(|errno| system::refused("making an eventfd", errno))?;
+            let fd = EventFd::from_value_and_flags(u32::from(state.ready), flags)
+                .map_err(|errno| system::refused("making an eventfd", errno))?;
             state.fd = Some(fd);
         }
         Ok(state.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd))

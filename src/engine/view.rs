@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::twins::Twins;
+use crate::error::Result;
 use crate::event::Reason;
 use crate::link::Patience;
-use crate::error::Result;
 use crate::model::{to_json, Node, Service};
 use crate::record::{Key, Reach, Record, Time};
 use crate::tally::Tally;

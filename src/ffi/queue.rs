@@ -11,8 +11,7 @@ use crate::drill::{self, Place};
 use crate::error::{Error, Result, Status};
 use crate::event::Event;
 use crate::panics;
-use crate::system;
-use crate::runtime::Masked;
+use crate::runtime;
 use crate::watcher::{Next, Watcher};
 
 /// How long the push face waits for a handle when all are in use.
@@ -128,12 +127,7 @@ impl Queue {
             let _closed = opened.recv();
             queue.push(user, call);
         };
-        let _masked = Masked::new();
-        let spawned = std::thread::Builder::new().name("mdnsreg-watch".into()).spawn(body);
-        spawned.map(drop).map_err(|error| {
-            self.gate.unpush();
-            system::refused("starting the callback thread", error)
-        })
+        runtime::spawn("mdnsreg-watch", body).inspect_err(|_refused| self.gate.unpush())
     }
 
     fn push(&self, user: UserData, call: impl Fn(*const mdnsreg_event, &UserData)) {

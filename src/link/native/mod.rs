@@ -49,8 +49,7 @@ use super::{Link, Message, Opened, Patience};
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::record::Owner;
-use crate::runtime::Masked;
-use crate::system;
+use crate::{runtime, system};
 
 /// Sightings on their way to the driver.
 const SIGHTINGS: usize = 1_024;
@@ -65,7 +64,8 @@ pub fn open(port: u16) -> Result<Opened> {
     let changes = Changes::open()?;
     let attached = socket::attached()?;
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Error::Network { what: "reading randomness".into(), problem: error.to_string() })?;
+    getrandom::fill(&mut seed)
+        .map_err(|error| Error::Network { what: "reading randomness".into(), problem: error.to_string() })?;
     let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
     let bell = Arc::new(EventFd::from_flags(flags).map_err(|errno| system::refused("making an eventfd", errno))?);
     let (direct_port_v4, direct_port_v6) = (sockets.direct_port(false), sockets.direct_port(true));
@@ -76,9 +76,7 @@ pub fn open(port: u16) -> Result<Opened> {
     let native = Native { submit: Some(submit), bell: bell.clone(), counters: counters.clone() };
     let untold = VecDeque::new();
     let worker = Worker { sockets, changes, endpoint, attached, submitted, bell, sightings, untold, counters };
-    let _masked = Masked::new();
-    let thread = std::thread::Builder::new().name("mdnsreg-link".into());
-    thread.spawn(move || worker.run()).map_err(|error| system::refused("starting the link's thread", error))?;
+    runtime::spawn("mdnsreg-link", move || worker.run())?;
     Ok((Box::new(native), heard))
 }
 
