@@ -30,6 +30,10 @@
  *
  * Threads. Every function may be called on any thread, on any handle, at any time.
  *
+ * Memory. What a call with JSON or a list may take is asked of the system first, at most 64 bytes for each of the JSON;
+ * without it the call returns MDNSREG_ERR_NOMEM and did nothing. Where a smaller allocation fails, in a call or in a
+ * thread of the library, the process ends (docs/limits.md).
+ *
  * Fork. In the child of a fork made after a registry was opened every function returns MDNSREG_ERR_FORKED,
  * and freeing functions do nothing; an error can still be read. exec, and all is well.
  *
@@ -339,8 +343,8 @@ mdnsreg_status mdnsreg_default(mdnsreg_registry **out, mdnsreg_error **err);
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_TOO_LARGE |
- *         MDNSREG_ERR_NETWORK | MDNSREG_ERR_UNSUPPORTED | MDNSREG_ERR_BUSY (registered or watched, or
- *         inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_NETWORK | MDNSREG_ERR_UNSUPPORTED | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY
+ *         (registered or watched, or inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: while sockets are opened; not for the network.
  * Since: 0.1.0
@@ -354,7 +358,8 @@ mdnsreg_status mdnsreg_init(mdnsreg_registry *registry, const char *options_json
  * @param out_json  [out, owned] a JSON object; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
- *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED |
+ *         MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: no.
  * Since: 0.1.0
@@ -386,7 +391,7 @@ const char *mdnsreg_string(mdnsreg_registry *registry);
  * @param err  [out, owned] why not, with "field", "limit" and "value"; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_OPTION | MDNSREG_ERR_INVALID |
- *         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
+ *         MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM |
  *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: until the network took the announcement; mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
@@ -406,8 +411,8 @@ mdnsreg_status mdnsreg_register(mdnsreg_registry *registry,
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_INVALID | MDNSREG_ERR_TOO_LARGE |
- *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
- *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside
+ *         the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: until the network took the goodbye; mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
  * Since: 0.1.0
@@ -423,8 +428,8 @@ mdnsreg_status mdnsreg_deregister(mdnsreg_registry *registry, const char *servic
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
  *         MDNSREG_ERR_UTF8 | MDNSREG_ERR_INVALID | MDNSREG_ERR_TOO_LARGE | MDNSREG_ERR_NOT_FOUND |
- *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
- *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside
+ *         the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: not for a name looked up in the last minute or watched; else until the answers have settled,
  *         at most the option "timeout_ms". mdnsreg_close wakes it with MDNSREG_ERR_CANCELLED.
@@ -442,8 +447,8 @@ mdnsreg_status mdnsreg_get_service(mdnsreg_registry *registry,
  * @param out_json  [out, owned] a JSON array; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
- *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK |
- *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_CANCELLED | MDNSREG_ERR_NETWORK | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside
+ *         the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: until the answers have settled, at most the option "timeout_ms". mdnsreg_close wakes it with
  *         MDNSREG_ERR_CANCELLED.
@@ -458,7 +463,8 @@ mdnsreg_status mdnsreg_list_services(mdnsreg_registry *registry, char **out_json
  * @param out_json  [out, owned] a JSON object; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
  * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_HANDLE | MDNSREG_ERR_CLOSED | MDNSREG_ERR_TYPE |
- *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ *         MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED |
+ *         MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: no.
  * Since: 0.1.0
@@ -713,8 +719,8 @@ mdnsreg_status mdnsreg_watch_close(mdnsreg_watch *watch);
  * @param out  [out, owned] of a string its text, in which U+0000 becomes U+FFFD; of anything else its JSON,
  *        as it stands there; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
- * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON |
- *         MDNSREG_ERR_INVALID (there is no such value, or it is a string with half a surrogate pair) |
+ * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_JSON | MDNSREG_ERR_INVALID
+ *         (there is no such value, or it is a string with half a surrogate pair) | MDNSREG_ERR_NOMEM |
  *         MDNSREG_ERR_BUSY (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: no.
@@ -728,8 +734,8 @@ mdnsreg_status mdnsreg_json_get(const char *json, const char *pointer, char **ou
  * @param text  the text, not NULL; copied
  * @param out  [out, owned] the JSON; free it with mdnsreg_string_free
  * @param err  [out, owned] why not; may be NULL
- * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_BUSY (inside the log callback) |
- *         MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
+ * @return MDNSREG_OK | MDNSREG_ERR_NULL | MDNSREG_ERR_UTF8 | MDNSREG_ERR_NOMEM | MDNSREG_ERR_BUSY
+ *         (inside the log callback) | MDNSREG_ERR_FORKED | MDNSREG_ERR_PANIC
  * Threads: any.
  * Blocks: no.
  * Since: 0.1.0

@@ -126,6 +126,7 @@ programs! {
     calls_at_random_have_a_status_and_leave_nothing: "misuse_at_random", 800;
     the_process_is_left_as_it_was: "process";
     no_event_is_lost_when_handles_run_out: "exhaustion";
+    what_the_system_refuses_is_a_status_and_all_goes_on_after_it: "limits", 0;
 }
 
 #[test]

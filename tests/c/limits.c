@@ -223,7 +223,7 @@ int main(int argc, char **argv) {
   if (!bare) return 0;
   run(no_thread, 0);
   run(no_callback_thread, 0);
-  for (spare = 0; spare <= 32 * MIB; spare = spare < 2 * MIB ? spare + 128 * KIB : spare * 3 / 2) {
+  for (spare = 0; spare <= 32 * MIB; spare = spare < MIB ? spare + 128 * KIB : spare * 2) {
     run(little_memory, spare);
     run(little_memory_to_open, spare);
   }
