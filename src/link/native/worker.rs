@@ -116,7 +116,7 @@ impl Worker {
         }
         // An answer that waits in a buffer is not late; but a flood must not hold up everything else.
         course.turns = if more { course.turns + 1 } else { 0 };
-        if course.turns % PATIENT == 0 && self.endpoint.next_due().is_some_and(|due| due <= now) {
+        if course.turns.is_multiple_of(PATIENT) && self.endpoint.next_due().is_some_and(|due| due <= now) {
             self.endpoint.handle_timeout(now);
         }
         self.carry_out();
