@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 calls=$1
 seed=${2:-$(date +%s)}
-TARGET=x86_64-unknown-linux-gnu
+TARGET=$(rustc -vV | sed -n "s/^host: //p")
 out=$PWD/target/address/$TARGET/simulate
 
 # The sanitizer is not yet stable; the compiler that has it is.
