@@ -290,27 +290,30 @@ impl Core {
 
     /// A turn of the driver, which reads `next_due` after it and so needs no reminder.
     fn drive(&self, turn: impl FnOnce(&mut Engine)) {
-        let mut state = lock(&self.state);
-        let Some(open) = state.open.as_mut() else { return };
+        // The lock is inside: a defect is logged, and nothing is logged while it is held.
         let turned = panics::survived("a turn of a registry", || {
+            let mut state = lock(&self.state);
+            let Some(open) = state.open.as_mut() else { return };
             drill::strike(Place::Turn);
             turn(&mut open.engine);
-            open.scheduled = Some(Time::default());
+            (open.scheduled, open.resumes) = (Some(Time::default()), None);
             open.flush(&self.owner, None);
         });
-        open.resumes = turned.is_none().then(|| clock::now() + AFTER_A_DEFECT);
+        if turned.is_none() {
+            let resumes = Some(clock::now() + AFTER_A_DEFECT);
+            lock(&self.state).open.iter_mut().for_each(|open| open.resumes = resumes);
+        }
     }
 
     pub(crate) fn next_due(&self) -> Option<Time> {
-        let mut state = lock(&self.state);
-        let open = state.open.as_mut()?;
         let due = panics::survived("asking when a registry is due", || {
+            let mut state = lock(&self.state);
+            let open = state.open.as_mut()?;
             drill::strike(Place::Due);
-            open.engine.next_due()
+            open.scheduled = open.engine.next_due().map(|due| open.resumes.map_or(due, |resumes| due.max(resumes)));
+            open.scheduled
         });
-        let due = due.unwrap_or_else(|| Some(clock::now() + AFTER_A_DEFECT));
-        open.scheduled = due.map(|due| open.resumes.map_or(due, |resumes| due.max(resumes)));
-        open.scheduled
+        due.unwrap_or_else(|| Some(clock::now() + AFTER_A_DEFECT))
     }
 }
 
