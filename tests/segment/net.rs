@@ -27,7 +27,7 @@ const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
 /// As the native link tells it.
 const PATIENCE: Patience = Patience {
     check_after: Duration::from_secs(86_400),
-    grace: Duration::from_secs(1),
+    grace: Duration::from_millis(750),
     answer: Duration::from_millis(500),
 };
 

@@ -1,0 +1,129 @@
+//! What a registry must survive: packets lost, doubled and late, hosts cut off, killed and stopped, interfaces and clocks
+//! that change, floods, forgeries, and callers that do what they should not. `make faults` runs all, on both links, and
+//! writes docs/faults.md.
+
+#![allow(unsafe_code)] // the C ABI is called as C does, and fork
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg(all(feature = "capi", feature = "cli", target_os = "linux"))]
+
+mod callers;
+mod clock;
+mod cut;
+mod death;
+mod disorder;
+mod interfaces;
+#[path = "../lab/mod.rs"]
+mod lab;
+mod loss;
+mod measure;
+mod peer;
+mod relay;
+mod report;
+
+use std::alloc::System;
+
+use mdns_registry::LinkKind;
+use report::{play, Outcome};
+use stats_alloc::{StatsAlloc, INSTRUMENTED_SYSTEM};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// On which links a scenario is played.
+#[derive(PartialEq)]
+enum Links {
+    Both,
+    /// What it does is above the link.
+    Native,
+}
+
+struct Scenario {
+    number: &'static str,
+    name: &'static str,
+    what: &'static str,
+    must: &'static str,
+    links: Links,
+}
+
+/// `short` ones take half a minute at most and are part of `make test`; `alone` ones are not played beside others.
+macro_rules! scenarios {
+    ($($class:ident { $($module:ident::$name:ident, $number:literal, $links:ident, $what:literal, $must:literal;)* })*) => {
+        const SCENARIOS: &[Scenario] = &[$($(Scenario {
+            number: $number,
+            name: stringify!($name),
+            what: $what,
+            must: $must,
+            links: Links::$links,
+        }),*),*];
+        $(mod $class {
+            mod native {
+                $(#[test]
+                fn $name() {
+                    crate::play(stringify!($name), crate::LinkKind::Native, crate::$module::$name);
+                })*
+            }
+            mod mdns_sd {
+                $(on_mdns_sd!($links, $module, $name);)*
+            }
+        })*
+    };
+}
+
+macro_rules! on_mdns_sd {
+    (Both, $module:ident, $name:ident) => {
+        #[test]
+        fn $name() {
+            crate::play(stringify!($name), crate::LinkKind::MdnsSd, crate::$module::$name);
+        }
+    };
+    (Native, $module:ident, $name:ident) => {};
+}
+
+scenarios! {
+    short {
+        disorder::packets_doubled_late_and_out_of_order, "2", Both, "each packet between two hosts takes up to 200 ms, half of them come twice; 100 changes of nodes in 10 s", "both come to see the same; I3, I4";
+        cut::a_partition_of_10_s, "3", Both, "one of 4 hosts is cut off for 10 s, 100 nodes", "all visible within 3 s of the heal";
+        death::a_process_killed_with_a_lease_of_3_s, "4", Both, "kill -9 of a process with 10 nodes and a lease of 3 s, 3 times", "gone everywhere within 4 s";
+        death::a_process_killed_with_a_lease_of_10_s, "4", Both, "the same with a lease of 10 s, once", "within 11 s";
+        death::a_publisher_stopped_for_5_s, "5", Both, "SIGSTOP of a publisher, SIGCONT after 5 s", "back within 3 s, nothing deleted";
+        death::a_watcher_stopped_for_5_s, "5", Both, "the same of a watcher", "back within 3 s, nothing deleted";
+        interfaces::an_interface_that_goes_down_and_comes_up, "6", Both, "an interface is down for 3 s", "right addresses everywhere within 2 s, none stale after 5 s";
+        interfaces::an_address_that_changes, "6", Both, "the address of an interface changes", "the same";
+        interfaces::an_address_that_is_added, "6", Both, "an interface gets a second address", "the same";
+        interfaces::hosts_with_ipv6_only, "6", Both, "no host has an IPv4 address; metadata change", "the same";
+        interfaces::interfaces_of_1280_bytes, "6", Both, "MTU 1,280; metadata change", "the same";
+        disorder::avahi_first_on_the_same_host, "7", Both, "avahi-daemon on the same host and port, started first; another avahi and another peer on other hosts", "each sees the services of the others";
+        disorder::avahi_later_on_the_same_host, "7", Both, "the same, avahi started last", "the same";
+        clock::a_wall_clock_that_steps_by_an_hour, "8", Both, "the wall clock of both processes steps an hour ahead, back, and an hour behind", "no event at all";
+        callers::processes_that_fork, "14", Native, "fork, fork and exec, fork inside a callback, by a process with a node", "FORKED in the child, no goodbye from it, the parent unharmed";
+        callers::callbacks_that_take_10_s_or_never_return, "16", Native, "a callback takes 10 s, another never returns; 50 changes", "other watchers are not delayed (100 ms), stop returns BUSY";
+    }
+    long {
+        cut::a_partition_of_130_s, "3", Both, "the same for 130 s", "all visible within 3 s of the heal";
+        cut::a_host_that_hears_nothing_for_130_s, "3", Both, "one way: nothing reaches the host", "the same";
+        cut::a_host_that_nobody_hears_for_130_s, "3", Both, "one way: nothing of the host reaches others", "the same";
+        death::a_process_killed_with_a_lease_of_60_s, "4", Both, "kill -9, lease of 60 s", "within 61 s";
+        death::a_publisher_stopped_for_60_s, "5", Both, "a publisher stopped for 60 s", "back within 3 s, nothing deleted";
+        death::a_publisher_stopped_for_200_s, "5", Both, "for 200 s, the lease being 120 s", "back within 3 s";
+        death::a_watcher_stopped_for_200_s, "5", Both, "a watcher stopped for 200 s", "back within 3 s";
+        loss::a_link_that_loses_10_per_cent, "1", Both, "10 % of the packets to each of 10 hosts are lost; 100 nodes are registered at once, 20 times", "visible to all within 3 s, 19 of 20 times";
+        loss::a_link_that_loses_30_per_cent, "1", Both, "the same with 30 %", "within 5 s, 19 of 20 times";
+        loss::a_link_that_loses_50_per_cent, "1", Both, "the same with 50 %", "within 15 s, 19 of 20 times";
+        loss::ten_minutes_of_30_per_cent, "1", Both, "30 % lost for 10 minutes, 100 nodes on 10 hosts, leases of 120 s and of 10 s", "no node is deleted";
+    }
+    alone {
+        callers::ten_thousand_cycles_on_8_threads, "15", Native, "10,000 times open, register, watch, stop, close, on 8 threads; every fifth closes in its callback", "no callback after stop; no descriptor, no thread and no more than 64 kB of heap left";
+    }
+}
+
+/// The peer, which every scenario starts; as a test of its own it looks whether it can be played.
+#[test]
+fn a_peer_sees_what_it_registers() {
+    peer::play_or_check();
+}
+
+/// The caller of the C ABI, in the same way.
+#[test]
+fn a_caller_of_the_c_abi_opens_and_closes() {
+    callers::play_or_check();
+}
