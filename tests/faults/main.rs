@@ -19,6 +19,7 @@ mod measure;
 mod peer;
 mod relay;
 mod report;
+mod soak;
 
 use std::alloc::System;
 
@@ -110,6 +111,7 @@ scenarios! {
         loss::a_link_that_loses_30_per_cent, "1", Both, "the same with 30 %", "within 5 s, 19 of 20 times";
         loss::a_link_that_loses_50_per_cent, "1", Both, "the same with 50 %", "within 15 s, 19 of 20 times";
         loss::ten_minutes_of_30_per_cent, "1", Both, "30 % lost for 10 minutes, 100 nodes on 10 hosts, leases of 120 s and of 10 s", "no node is deleted";
+        soak::a_day_of_churn_and_loss, "17", Native, "200 nodes on 4 hosts, 5 changes a second, 5 % lost, a process killed every 5 minutes", "I1 to I9; heap back (64 kB), resident memory at most 1 MB an hour more, no descriptor, no thread";
     }
     alone {
         callers::ten_thousand_cycles_on_8_threads, "15", Native, "10,000 times open, register, watch, stop, close, on 8 threads; every fifth closes in its callback", "no callback after stop; no descriptor, no thread and no more than 64 kB of heap left";
