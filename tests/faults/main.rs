@@ -8,15 +8,19 @@
 
 mod callers;
 mod clock;
+mod crowd;
 mod cut;
 mod death;
 mod disorder;
+mod flood;
+mod forged;
 mod interfaces;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod loss;
 mod measure;
 mod peer;
+mod radio;
 mod relay;
 mod report;
 mod soak;
@@ -24,7 +28,7 @@ mod soak;
 use std::alloc::System;
 
 use mdns_registry::LinkKind;
-use report::{play, Outcome};
+use report::play;
 use stats_alloc::{StatsAlloc, INSTRUMENTED_SYSTEM};
 
 #[global_allocator]
@@ -96,6 +100,14 @@ scenarios! {
         disorder::avahi_first_on_the_same_host, "7", Both, "avahi-daemon on the same host and port, started first; another avahi and another peer on other hosts", "each sees the services of the others";
         disorder::avahi_later_on_the_same_host, "7", Both, "the same, avahi started last", "the same";
         clock::a_wall_clock_that_steps_by_an_hour, "8", Both, "the wall clock of both processes steps an hour ahead, back, and an hour behind", "no event at all";
+        forged::a_forged_goodbye, "13", Both, "goodbye for a live node, said in the name of its host and by a stranger", "ignored or repaired within 1 s, never told as deleted";
+        forged::a_forged_conflict, "13", Both, "an SRV record with another port, said by both", "the same";
+        forged::a_forged_takeover, "13", Both, "all records of the node with another port and a higher revision, said by both", "the same";
+        forged::a_response_from_off_the_link, "13", Both, "the same from a source off the link", "ignored";
+        forged::a_response_from_another_port, "13", Both, "the same from another port than 5353", "ignored";
+        forged::a_response_with_an_rcode, "13", Both, "the same with rcode 3", "ignored";
+        forged::a_response_with_an_opcode, "13", Both, "the same with opcode 5", "ignored";
+        forged::a_response_of_another_class, "13", Both, "the same of class CH", "ignored";
         callers::processes_that_fork, "14", Native, "fork, fork and exec, fork inside a callback, by a process with a node", "FORKED in the child, no goodbye from it, the parent unharmed";
         callers::callbacks_that_take_10_s_or_never_return, "16", Native, "a callback takes 10 s, another never returns; 50 changes", "other watchers are not delayed (100 ms), stop returns BUSY";
     }
@@ -114,6 +126,13 @@ scenarios! {
         soak::a_day_of_churn_and_loss, "17", Native, "200 nodes on 4 hosts, 5 changes a second, 5 % lost, a process killed every 5 minutes", "I1 to I9; heap back (64 kB), resident memory at most 1 MB an hour more, no descriptor, no thread";
     }
     alone {
+        crowd::a_thousand_nodes_on_one_host, "10", Both, "a process comes that watches; 1,000 nodes on one host", "all seen within 1 s of its start";
+        crowd::a_thousand_nodes_on_50_hosts, "10", Both, "the same on 50 hosts", "within 1 s";
+        crowd::ten_thousand_nodes_on_one_host, "10", Both, "10,000 nodes on one host", "within 3 s";
+        crowd::ten_thousand_nodes_on_20_hosts, "10", Both, "10,000 nodes on 20 hosts", "within 3 s";
+        flood::ten_thousand_questions_a_second, "11", Both, "10,000 questions a second for 60 s, half of them one-shot", "`get_service` of 100 nodes p99 1 ms; 200 packets a second sent; 5 MB more resident";
+        flood::a_million_malformed_messages, "12", Both, "1,000,000 malformed messages", "nothing lost, a change told within 1 s; 64 MB of heap more at most";
+        flood::a_million_messages_about_strangers, "12", Both, "1,000,000 well-formed messages about as many strangers", "the same";
         callers::ten_thousand_cycles_on_8_threads, "15", Native, "10,000 times open, register, watch, stop, close, on 8 threads; every fifth closes in its callback", "no callback after stop; no descriptor, no thread and no more than 64 kB of heap left";
     }
 }
