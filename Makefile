@@ -17,10 +17,11 @@ SHARED = -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
 # made at once, with all that abidw reads; and the tool beside the tests, which have other features of its dependencies.
 RELEASED = $(filter-out debug,$(PROFILE))
 DEBUG = -C debuginfo=2
+FAULTS = $(CARGO) test --profile simulate --test faults --
 BESIDE_IT = $(if $(RELEASED),,--tests --examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help build library install uninstall demo test lint conformance bench bench-python bench-network simulate clean
+.PHONY: help build library install uninstall demo test lint conformance faults bench bench-python bench-network simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -76,6 +77,13 @@ test: ## lint and all tests; installs what they need where it may
 conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conformance.md
 	@tests/need.sh cargo cc nft ip unshare mount nsenter
 	BLESS=1 RUST_TEST_THREADS=12 $(CARGO) test --test conformance
+
+# Those that mostly wait are played six at a time, those that want the machine for themselves after them.
+faults: ## what a registry must survive, on both links, in an hour; writes docs/faults.md; one alone by SCENARIO=name
+	@tests/need.sh cargo cc avahi-daemon avahi-publish dbus-daemon nft nsenter ip unshare mount
+	$(if $(SCENARIO),$(FAULTS) $(SCENARIO),$(FAULTS) short:: long:: --test-threads 6)
+	$(if $(SCENARIO),,$(FAULTS) alone:: --test-threads 1)
+	$(if $(SCENARIO),,BLESS=1 $(FAULTS) report::)
 
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount

@@ -12,8 +12,8 @@ use serde_json::{json, Value};
 
 use crate::lab::role::MDNS_GROUP;
 use crate::lab::{Host, Lab};
-use crate::measure::{all_see, megabytes, now, seconds, sent, sound};
-use crate::peer::{Peer, State};
+use crate::measure::{all_see, megabytes, now, seconds, sent};
+use crate::peer::{Peer, State, FLEET};
 use crate::radio;
 use crate::report::Outcome;
 
@@ -50,11 +50,15 @@ impl Scene {
         (after.heap - self.before.heap, after.resident - self.before.resident)
     }
 
+    /// All nodes that there are in truth are seen.
     fn sound(mut self) -> Result<(), String> {
-        let present = sound([&mut self.subject, &mut self.other])?;
-        match present.len() {
-            100 => Ok(()),
-            other => Err(format!("{other} of 100 nodes are left")),
+        let peers = [&mut self.subject, &mut self.other];
+        if let Some(broken) = peers.into_iter().find_map(|peer| peer.state().broken) {
+            return Err(format!("I4: {broken}"));
+        }
+        match [&mut self.subject, &mut self.other].map(|peer| peer.seen_of(0..NODES, None)) {
+            [100, 100] => Ok(()),
+            seen => Err(format!("{seen:?} of 100 nodes are left")),
         }
     }
 }
@@ -148,7 +152,11 @@ pub fn a_million_malformed_messages(link: LinkKind) -> Outcome {
 }
 
 pub fn a_million_messages_about_strangers(link: LinkKind) -> Outcome {
-    flooded(link, 12_500, |number| stranger(number, 120))
+    flooded(link, 12_500, |number| stranger(number, &format!("s{number}")))
+}
+
+pub fn a_million_nodes_of_the_service_that_is_watched(link: LinkKind) -> Outcome {
+    flooded(link, 12_500, |number| stranger(number, FLEET))
 }
 
 /// A million messages to the group; what is kept of them is bounded, and what was there is there.
@@ -176,8 +184,7 @@ fn flooded(link: LinkKind, per_second: u32, next: impl FnMut(u32) -> Vec<u8> + S
 fn all_changed(subject: &mut Peer, since: u64) -> Option<Duration> {
     let end = since + 20_000_000_000;
     while now() < end {
-        let present = subject.present().unwrap_or_default();
-        if present.values().filter(|place| place.round == 1).count() == NODES as usize / 2 {
+        if subject.seen_of(NODES / 2..NODES, Some(1)) == NODES as usize / 2 {
             return Some(Duration::from_nanos(now() - since));
         }
         thread::sleep(Duration::from_millis(20));
@@ -185,17 +192,17 @@ fn all_changed(subject: &mut Peer, since: u64) -> Option<Duration> {
     None
 }
 
-/// A message about a node that nobody asked for, no two alike: most of our type, some of others, some alive records.
-fn stranger(number: u32, ttl: u32) -> Vec<u8> {
+/// A message about a node that nobody asked for, no two alike: most of our type, some of another.
+fn stranger(number: u32, of: &str) -> Vec<u8> {
     let kind = if number % 4 == 3 { "_ipp" } else { "_mdns-registry" };
     let name = |dotted: String| Name::from_dotted(&dotted).expect("a name");
     let (service, host) = (name(format!("{kind}._tcp.local.")), name(format!("h{number}.local.")));
     let instance = name(format!("x{number}.{kind}._tcp.local."));
-    let text = format!("service=s{number}");
+    let text = format!("service={of}");
     let strings: Vec<u8> = [&[text.len() as u8], text.as_bytes()].concat();
     let record = |name: &Name, data: Data| {
         let flush = !matches!(data, Data::Ptr(_));
-        Record { name: name.clone(), class: 1, flush, ttl, data }
+        Record { name: name.clone(), class: 1, flush, ttl: 120, data }
     };
     let mut message = Builder::response(0, 1_452);
     let records = [
@@ -210,7 +217,7 @@ fn stranger(number: u32, ttl: u32) -> Vec<u8> {
 
 /// Well-formed messages, to be spoiled.
 fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds: Vec<Vec<u8>> = (0..8).map(|number| stranger(number, 120)).collect();
+    let mut seeds: Vec<Vec<u8>> = (0..8).map(|number| stranger(number, FLEET)).collect();
     let mut query = Builder::query(0, 1_452);
     let name = Name::from_dotted("_mdns-registry._tcp.local.").expect("a name");
     query.question(&Question { name, rtype: rtype::PTR, class: 1, unicast: true });

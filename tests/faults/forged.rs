@@ -133,8 +133,9 @@ impl Scene {
     }
 }
 
-/// Forges in the name of the node's own host, and in a stranger's.
-fn by_anybody(link: LinkKind, forge: Forge) -> Outcome {
+/// Forges in the name of the node's own host, and in a stranger's. What is repaired may be told as a node that went and
+/// came back, but for a goodbye.
+fn by_anybody(link: LinkKind, forge: Forge, may_go: bool) -> Outcome {
     let mut told = BTreeMap::new();
     let mut held = true;
     for (who, owner) in [("in its host's name", true), ("in a stranger's", false)] {
@@ -144,7 +145,7 @@ fn by_anybody(link: LinkKind, forge: Forge) -> Outcome {
         let deleted = scene.peers[1].state().deleted;
         let wrong = scene.wrong_for(from, MDNS, &message);
         let lost = scene.peers[1].state().deleted - deleted;
-        held &= wrong.is_some_and(|wrong| wrong <= REPAIRED_WITHIN) && lost == 0;
+        held &= wrong.is_some_and(|wrong| wrong <= REPAIRED_WITHIN) && (may_go || lost == 0);
         told.insert(who, verdict(wrong, lost));
         if let Err(how) = sound(&mut scene.peers[1..]) {
             return Outcome::missed(how);
@@ -177,15 +178,15 @@ fn owner(scene: &Scene) -> Ipv4Addr {
 }
 
 pub fn a_forged_goodbye(link: LinkKind) -> Outcome {
-    by_anybody(link, goodbye)
+    by_anybody(link, goodbye, false)
 }
 
 pub fn a_forged_conflict(link: LinkKind) -> Outcome {
-    by_anybody(link, conflict)
+    by_anybody(link, conflict, false)
 }
 
 pub fn a_forged_takeover(link: LinkKind) -> Outcome {
-    by_anybody(link, elsewhere)
+    by_anybody(link, elsewhere, true)
 }
 
 pub fn a_response_from_off_the_link(link: LinkKind) -> Outcome {

@@ -24,6 +24,7 @@ mod radio;
 mod relay;
 mod report;
 mod soak;
+mod starved;
 
 use std::alloc::System;
 
@@ -100,9 +101,11 @@ scenarios! {
         disorder::avahi_first_on_the_same_host, "7", Both, "avahi-daemon on the same host and port, started first; another avahi and another peer on other hosts", "each sees the services of the others";
         disorder::avahi_later_on_the_same_host, "7", Both, "the same, avahi started last", "the same";
         clock::a_wall_clock_that_steps_by_an_hour, "8", Both, "the wall clock of both processes steps an hour ahead, back, and an hour behind", "no event at all";
+        starved::no_descriptor_left, "9", Both, "a process at its limit of descriptors opens another registry", "a clear error; the first works on; all is well when the limit is lifted";
+        starved::no_memory_left, "9", Both, "the same at its limit of memory", "the same";
         forged::a_forged_goodbye, "13", Both, "goodbye for a live node, said in the name of its host and by a stranger", "ignored or repaired within 1 s, never told as deleted";
         forged::a_forged_conflict, "13", Both, "an SRV record with another port, said by both", "the same";
-        forged::a_forged_takeover, "13", Both, "all records of the node with another port and a higher revision, said by both", "the same";
+        forged::a_forged_takeover, "13", Both, "all records of the node with another port and a higher revision, said by both", "ignored or repaired within 1 s";
         forged::a_response_from_off_the_link, "13", Both, "the same from a source off the link", "ignored";
         forged::a_response_from_another_port, "13", Both, "the same from another port than 5353", "ignored";
         forged::a_response_with_an_rcode, "13", Both, "the same with rcode 3", "ignored";
@@ -133,6 +136,7 @@ scenarios! {
         flood::ten_thousand_questions_a_second, "11", Both, "10,000 questions a second for 60 s, half of them one-shot", "`get_service` of 100 nodes p99 1 ms; 200 packets a second sent; 5 MB more resident";
         flood::a_million_malformed_messages, "12", Both, "1,000,000 malformed messages", "nothing lost, a change told within 1 s; 64 MB of heap more at most";
         flood::a_million_messages_about_strangers, "12", Both, "1,000,000 well-formed messages about as many strangers", "the same";
+        flood::a_million_nodes_of_the_service_that_is_watched, "12", Both, "the same, all of the service that is watched", "the same";
         callers::ten_thousand_cycles_on_8_threads, "15", Native, "10,000 times open, register, watch, stop, close, on 8 threads; every fifth closes in its callback", "no callback after stop; no descriptor, no thread and no more than 64 kB of heap left";
     }
 }

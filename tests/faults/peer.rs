@@ -1,7 +1,7 @@
 //! A peer: a process with one registry, which publishes nodes of the fleet, and one watcher of the fleet, which a thread
 //! reads at all times. It does as it is told, a JSON object a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
@@ -118,6 +118,12 @@ impl Peer {
         }
     }
 
+    /// How many of these nodes it was told of, of this round if one is given.
+    pub fn seen_of(&mut self, nodes: Range<u32>, round: Option<u64>) -> usize {
+        let told = self.ask(&json!({"do": "seen_of", "nodes": [nodes.start, nodes.end], "round": round}));
+        told.as_u64().expect("a number") as usize
+    }
+
     pub fn stats(&mut self) -> Value {
         self.ask(&json!({"do": "stats"}))
     }
@@ -217,9 +223,11 @@ impl Played {
             }
             "state" => Ok(self.state()),
             "present" => Ok(self.present()),
+            "seen_of" => Ok(json!(self.seen_of(command))),
             "stats" => Ok(serde_json::from_str(&self.registry.stats()?).expect("JSON")),
             "wall" => Ok(json!(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs())),
             "latency" => Ok(self.latency(command)),
+            "starve" => Ok(crate::starved::starve(&self.registry, command["of"].as_str().expect("of what"))),
             "close" => {
                 self.registry.close().wait();
                 Ok(json!(true))
@@ -251,6 +259,18 @@ impl Played {
             threads: measure::threads(),
             ..state
         })
+    }
+
+    fn seen_of(&self, command: &Value) -> usize {
+        let wanted: BTreeSet<String> = span(command).map(id).collect();
+        let round = command["round"].as_u64().map(|round| round.to_string());
+        let is = |node: &Value| {
+            let of_round = round.as_ref().is_none_or(|round| node["metadata"]["round"] == round.as_str());
+            of_round && node["id"].as_str().is_some_and(|id| wanted.contains(id))
+        };
+        let seen = self.seen.lock().expect("no panic while held");
+        let count = seen.fold.services().filter(|service| is(&service["nodes"][0])).count();
+        count
     }
 
     fn looked_up(&self) -> Vec<Value> {
