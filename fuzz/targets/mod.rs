@@ -4,6 +4,17 @@ mod input;
 mod world;
 
 pub mod descriptors;
+pub mod handles;
 pub mod packets;
+pub mod seeds;
 pub mod sequences;
 pub mod txt;
+
+/// Each target by its name.
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("descriptors", descriptors::run),
+    ("handles", handles::run),
+    ("packets", packets::run),
+    ("sequences", sequences::run),
+    ("txt", txt::run),
+];

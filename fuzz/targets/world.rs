@@ -34,7 +34,7 @@ const WAKES: u32 = 400;
 const MESSAGES: u64 = 200;
 
 /// Which of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
     Subject,
     Peer,
@@ -131,8 +131,8 @@ pub struct World {
     /// Whether datagrams reach the subject, and the peer.
     pub reaches: (bool, bool),
     pub kept: VecDeque<Flying>,
-    /// What is registered at the subject until it is withdrawn: its port.
-    pub registered: BTreeMap<(String, String), u16>,
+    /// What is registered until it is withdrawn: its port.
+    pub registered: BTreeMap<(Who, String, String), u16>,
     /// Questions that came from an address, and answers of the lookup exchange and others that went there.
     asked: BTreeMap<IpAddr, (u64, u64, u64)>,
     watch: WatchId,
@@ -179,23 +179,19 @@ impl World {
     pub fn register(&mut self, who: Who, service: &Service, options: RegisterOptions) {
         let now = self.now;
         let registered = self.host(who).engine.register(now, service, options).is_ok();
-        if registered && who == Who::Subject {
-            for node in &service.nodes {
-                let key = (service.name.clone(), node.id.clone());
-                match options.auto_renew {
-                    true => self.registered.insert(key, node.port),
-                    false => self.registered.remove(&key),
-                };
-            }
+        for node in service.nodes.iter().filter(|_| registered) {
+            let key = (who, service.name.clone(), node.id.clone());
+            match options.auto_renew {
+                true => self.registered.insert(key, node.port),
+                false => self.registered.remove(&key),
+            };
         }
         self.settle();
     }
 
     pub fn deregister(&mut self, who: Who, service: &str, id: &str) {
         self.host(who).engine.deregister(&Selection::service(service).ids([id]));
-        if who == Who::Subject {
-            self.registered.remove(&(service.to_owned(), id.to_owned()));
-        }
+        self.registered.remove(&(who, service.to_owned(), id.to_owned()));
         self.settle();
     }
 
@@ -378,11 +374,7 @@ impl World {
         for (name, services) in &folded {
             assert_eq!(&**engine.services(name), &**services, "what was told and what is listed of {name}");
         }
-        for ((service, id), port) in &self.registered {
-            let services = engine.services(service);
-            let mut nodes = services.iter().flat_map(|service| &service.nodes);
-            assert!(nodes.any(|node| node.id == *id && node.port == *port), "{id} of {service} is not listed");
-        }
+        self.assert_lists(Who::Subject);
         let counts = engine.counts();
         assert!(counts.nodes <= limits::VIEW_NODES && counts.interests <= limits::INTERESTS);
         for (name, count) in self.subject.endpoint.counters() {
@@ -393,6 +385,16 @@ impl World {
                 _ => continue,
             };
             assert!(count <= most, "{name}: {count}");
+        }
+    }
+
+    /// The subject lists all that is registered at this host.
+    pub fn assert_lists(&self, of: Who) {
+        for ((who, service, id), port) in self.registered.iter().filter(|((who, ..), _)| *who == of) {
+            let services = self.subject.engine.services(service);
+            let mut nodes = services.iter().flat_map(|service| &service.nodes);
+            let listed = nodes.any(|node| node.id == *id && node.port == *port);
+            assert!(listed, "{id} of {service}, port {port}, registered at {who:?}, is not among {services:?}");
         }
     }
 }
