@@ -5,8 +5,8 @@ CC ?= cc
 PROFILE ?= release
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
-TARGET = $(or $(CARGO_TARGET_DIR),target)
-OUT = $(TARGET)/$(PROFILE)
+BUILT = $(or $(CARGO_TARGET_DIR),target)
+OUT = $(BUILT)/$(PROFILE)
 LIBRARY = $(OUT)/libmdns_registry.so
 SONAME = libmdns_registry.so.$(shell sed -n 's/#define MDNSREG_ABI_VERSION //p' include/mdns_registry.h)
 AS_PROFILE = --profile $(PROFILE:debug=dev)
@@ -20,7 +20,7 @@ DEBUG = -C debuginfo=2
 BESIDE_IT = $(if $(RELEASED),,--tests --examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help build library install uninstall demo test lint conformance bench bench-python bench-network simulate clean
+.PHONY: help build library install uninstall demo test lint conformance fuzz fuzz-corpus bench bench-python bench-network simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,8 @@ demo: build ## a C program registers, the tool watches: on loopback, in under a 
 lint: ## format, clippy, documentation and types, every warning an error
 	@tests/need.sh cargo cc go python3-venv
 	$(CARGO) fmt --all --check
+# Clippy sees what the fuzzer runs in tests/fuzz_corpus.rs.
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 # One package at a time: together cargo would build the library with the features of both.
 	for package in mdns-registry mdns-registry-python; do \
 		$(CARGO) clippy --package $$package --all-targets -- -D warnings && \
@@ -68,7 +70,7 @@ test: ## lint and all tests; installs what they need where it may
 		avahi-daemon avahi-browse dbus-daemon go nft nsenter ip unshare mount
 	@$(MAKE) --no-print-directory lint
 # What the tests in the sandbox could not fetch or build.
-	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(TARGET)/installed DESTDIR=
+	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(BUILT)/installed DESTDIR=
 	@tests/stories/run.sh prepare
 	@tests/peers/gomicro/build.sh
 	@tests/all.sh
@@ -76,6 +78,14 @@ test: ## lint and all tests; installs what they need where it may
 conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conformance.md
 	@tests/need.sh cargo cc nft ip unshare mount nsenter
 	BLESS=1 RUST_TEST_THREADS=12 $(CARGO) test --test conformance
+
+fuzz: ## each target a minute, or FUZZ_SECONDS; one by TARGET=packets
+	@tests/need.sh cargo cc c++ ip unshare mount
+	@fuzz/run.sh $(TARGET)
+
+fuzz-corpus: ## keep of what the fuzzer found new what covers more, in fuzz/corpus
+	@tests/need.sh cargo cc c++ ip unshare mount
+	@fuzz/run.sh corpus
 
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount
