@@ -15,8 +15,9 @@ use mdns_registry::{Domain, RegisterOptions, Service, WatchOptions};
 use super::input::Input;
 use super::world::{Flying, Who, World, GROUP, LINK, MDNS};
 
-/// Steps of one input, at most: what comes later finds nothing new.
-const STEPS: usize = 48;
+/// Steps of one input and their time, at most: one more input finds more than a longer one.
+const STEPS: usize = 32;
+const LONGEST_MS: u64 = 200_000;
 const STEP_MS: [u64; 16] =
     [0, 1, 5, 20, 60, 110, 250, 500, 1_000, 1_100, 2_000, 3_500, 10_000, 31_000, 95_000, 125_000];
 const SERVICES: [&str; 3] = ["greeter", "go.micro.store", "mail"];
@@ -37,8 +38,9 @@ pub fn run(data: &[u8]) {
         world.peer.up = false;
     }
     world.check();
+    let end = world.now.0 + LONGEST_MS;
     for _ in 0..STEPS {
-        if input.is_empty() {
+        if input.is_empty() || world.now.0 >= end {
             break;
         }
         step(&mut world, &mut input);
