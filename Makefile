@@ -5,8 +5,8 @@ CC ?= cc
 PROFILE ?= release
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
-TARGET = $(or $(CARGO_TARGET_DIR),target)
-OUT = $(TARGET)/$(PROFILE)
+BUILT = $(or $(CARGO_TARGET_DIR),target)
+OUT = $(BUILT)/$(PROFILE)
 LIBRARY = $(OUT)/libmdns_registry.so
 SONAME = libmdns_registry.so.$(shell sed -n 's/#define MDNSREG_ABI_VERSION //p' include/mdns_registry.h)
 AS_PROFILE = --profile $(PROFILE:debug=dev)
@@ -21,7 +21,7 @@ FAULTS = $(CARGO) test --profile simulate --test faults --
 BESIDE_IT = $(if $(RELEASED),,--tests --examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help build library install uninstall demo test lint conformance faults bench bench-python bench-network simulate clean
+.PHONY: help build library install uninstall demo test lint conformance faults fuzz fuzz-corpus bench bench-python bench-network simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -54,6 +54,8 @@ demo: build ## a C program registers, the tool watches: on loopback, in under a 
 lint: ## format, clippy, documentation and types, every warning an error
 	@tests/need.sh cargo cc go python3-venv
 	$(CARGO) fmt --all --check
+# Clippy sees what the fuzzer runs in tests/fuzz_corpus.rs.
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 # One package at a time: together cargo would build the library with the features of both.
 	for package in mdns-registry mdns-registry-python; do \
 		$(CARGO) clippy --package $$package --all-targets -- -D warnings && \
@@ -69,7 +71,7 @@ test: ## lint and all tests; installs what they need where it may
 		avahi-daemon avahi-browse dbus-daemon go nft nsenter ip unshare mount
 	@$(MAKE) --no-print-directory lint
 # What the tests in the sandbox could not fetch or build.
-	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(TARGET)/installed DESTDIR=
+	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(BUILT)/installed DESTDIR=
 	@tests/stories/run.sh prepare
 	@tests/peers/gomicro/build.sh
 	@tests/all.sh
@@ -84,6 +86,14 @@ faults: ## what a registry must survive, on both links, in an hour; writes docs/
 	$(if $(SCENARIO),$(FAULTS) $(SCENARIO),$(FAULTS) short:: long:: --test-threads 6)
 	$(if $(SCENARIO),,$(FAULTS) alone:: --test-threads 1)
 	$(if $(SCENARIO),,BLESS=1 $(FAULTS) report::)
+
+fuzz: ## each target a minute, or FUZZ_SECONDS; one by TARGET=packets
+	@tests/need.sh cargo cc c++ ip unshare mount
+	@fuzz/run.sh $(TARGET)
+
+fuzz-corpus: ## keep of what the fuzzer found new what covers more, in fuzz/corpus
+	@tests/need.sh cargo cc c++ ip unshare mount
+	@fuzz/run.sh corpus
 
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount

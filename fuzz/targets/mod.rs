@@ -1,0 +1,20 @@
+//! What is run on the bytes of a fuzzer, and by `tests/fuzz_corpus.rs` on those that were kept.
+
+mod input;
+mod world;
+
+pub mod descriptors;
+pub mod handles;
+pub mod packets;
+pub mod seeds;
+pub mod sequences;
+pub mod txt;
+
+/// Each target by its name.
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("descriptors", descriptors::run),
+    ("handles", handles::run),
+    ("packets", packets::run),
+    ("sequences", sequences::run),
+    ("txt", txt::run),
+];
