@@ -301,7 +301,7 @@ impl Net {
             match output {
                 Output::Sighting(sighting) => {
                     if let Sighting::Dropped(reason) = &sighting {
-                        *host.dropped.entry(reason).or_default() += 1;
+                        *host.dropped.entry(reason.name()).or_default() += 1;
                     }
                     host.engine.handle_sighting(self.now, &sighting);
                 }

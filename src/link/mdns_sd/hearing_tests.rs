@@ -197,7 +197,7 @@ fn what_is_refused_is_counted_once_and_ends_what_was_known() {
     ear.resolved(20, "k", 1, "eth0");
     ear.told();
     for ms in [30, 40] {
-        ear.hearing.resolved(ear.at(ms), &"k".into(), "k", Err(Refused("port")));
+        ear.hearing.resolved(ear.at(ms), &"k".into(), "k", Err(Refused::Port));
     }
     assert_eq!(ear.told(), ["dropped port", "gone k Refused"]);
 }

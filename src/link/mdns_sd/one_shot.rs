@@ -287,7 +287,7 @@ mod tests {
         for split in [vec!["psta"], vec!["a", "t", "s", "p"], vec!["pa", "st"]] {
             let messages: Vec<_> = split.iter().map(|parts| message(ID, parts)).collect();
             let answers = heard(&messages);
-            let (heard, reach) = answers[0].heard.as_ref().map_err(|r| r.0).unwrap();
+            let (heard, reach) = answers[0].heard.as_ref().map_err(|r| r.name()).unwrap();
             assert_eq!(*heard, record());
             assert_eq!(reach[0], Reach { ip: [10, 0, 0, 2].into(), interface: "eth0".into() });
         }

@@ -11,6 +11,7 @@ use super::one_shot::OneShot;
 use super::worker::{Published, Subscription, Worker, RETRY};
 use crate::clock;
 use crate::record::{Key, Owner, Reach, Record, Sighting};
+use crate::refused::Refused;
 use crate::wire::dnssd::{self, SERVICE_TYPE};
 
 /// Browses are at least so far apart, so that many lookups ask once.
@@ -31,7 +32,7 @@ impl Worker {
             return Some(());
         };
         if self.again(self.daemon.0.register(info))?.is_none() {
-            self.hearing.tell(Sighting::Dropped("refused-by-daemon"));
+            self.hearing.tell(Sighting::Dropped(Refused::RefusedByDaemon));
             return Some(());
         }
         count(&self.counters.published);
@@ -45,7 +46,7 @@ impl Worker {
             let taken = self.again(self.daemon.0.unregister(&format!("{key}.{SERVICE_TYPE}")))?;
             self.published.remove(key);
             if taken.is_none() {
-                self.hearing.tell(Sighting::Dropped("refused-by-daemon"));
+                self.hearing.tell(Sighting::Dropped(Refused::RefusedByDaemon));
                 return Some(());
             }
             count(&self.counters.withdrawn);
