@@ -203,6 +203,15 @@ fn what_is_refused_is_counted_once_and_ends_what_was_known() {
 }
 
 #[test]
+fn a_node_too_many_is_refused() {
+    let mut ear = Ear::new();
+    (0..=limits::VIEW_NODES).for_each(|i| ear.resolved(20, &format!("k{i}"), 1, "eth0"));
+    let told = ear.told();
+    assert_eq!(told.len(), limits::VIEW_NODES + 1);
+    assert_eq!(told[limits::VIEW_NODES], format!("dropped {}", Refused::LinkFull));
+}
+
+#[test]
 fn a_lost_node_is_asked_for_less_and_less_often() {
     let mut ear = Ear::new();
     ear.resolved(20, "k", 1, "eth0");
