@@ -14,7 +14,7 @@ use mdns_registry::options::Wires;
 use mdns_registry::record::{Key, Reach, Record as Node, Sighting};
 use mdns_registry::refused::Refused;
 use mdns_registry::wire::dnssd;
-use mdns_registry::{limits, Domain};
+use mdns_registry::{limits, Domain, Selection};
 
 use super::hostile::{instance, invented_tag, record, response, service_type, strings, takeover, STRANGER};
 use super::net::{service, Net, Weather};
@@ -185,6 +185,27 @@ fn provoke(reason: Refused, wires: Wires, by: fn(&mut Scene) -> RangeInclusive<u
     let refused = scene.refused();
     assert_eq!(refused.keys().copied().collect::<Vec<_>>(), [reason.name()], "{refused:?}");
     assert!(expected.contains(&refused[reason.name()]), "{refused:?}, not {expected:?}");
+}
+
+#[test]
+fn among_our_own_kind_nothing_is_refused_in_peace() {
+    let both = Wires { dns_sd: true, ..MICRO };
+    let mut scene = Scene::on(both);
+    let (one, two) = (scene.one, scene.two);
+    let others: Vec<usize> = [both, Wires::DNS_SD, MICRO].map(|wires| scene.net.host_with(wires)).into();
+    for host in &others {
+        scene.net.watch(*host, None);
+    }
+    for round in 0..10 {
+        scene.net.register(one, &service("greeter", round..round + 40), 30);
+        scene.net.register(two, &service("printer", 0..round + 1), 120);
+        scene.net.get(others[round % 3], "printer");
+        scene.net.run(40_000);
+    }
+    scene.net.deregister(two, &Selection::service("printer"));
+    scene.net.close(one);
+    scene.net.run(120_000);
+    assert_eq!(scene.refused(), BTreeMap::new());
 }
 
 macro_rules! provoked {
