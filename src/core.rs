@@ -18,6 +18,7 @@ use crate::model::Service;
 use crate::options::{Options, WatchOptions, Wire};
 use crate::pending::Pending;
 use crate::record::{Owner, Question, Sighting, Time};
+use crate::refused::{By, Refused};
 use crate::signal::Signal;
 use crate::wire::gomicro::Unfit;
 
@@ -224,8 +225,12 @@ impl Core {
                 })
             })
             .collect();
-        let link: serde_json::Map<_, _> =
-            open.endpoint.counters().into_iter().map(|(name, count)| (name, count.into())).collect();
+        let link: BTreeMap<String, u64> = open.endpoint.counters().into_iter().collect();
+        let of_link = |reason: &Refused| reason.by() == By::Link;
+        let of_link = Refused::ALL.into_iter().filter(of_link).filter_map(|reason| link.get_key_value(reason.name()));
+        let of_link = of_link.map(|(name, count)| (name.as_str(), *count)).filter(|(_, count)| *count > 0);
+        let refused: BTreeMap<&str, u64> =
+            counts.dropped.iter().map(|(name, count)| (*name, *count)).chain(of_link).collect();
         Ok(serde_json::json!({
             "owner": &*self.owner,
             "nodes": counts.nodes,
@@ -234,6 +239,7 @@ impl Core {
             "interests": counts.interests,
             "resyncs": counts.resyncs,
             "expired": counts.expired,
+            "refused": refused,
             "dropped": counts.dropped,
             "interfaces": interfaces,
             "wires": wires(&state.options, &open.engine.left_out()),

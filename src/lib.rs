@@ -23,6 +23,7 @@ pub mod options;
 pub mod panics;
 mod pending;
 pub mod record;
+pub mod refused;
 mod registry;
 mod runtime;
 mod signal;

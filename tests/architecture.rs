@@ -68,7 +68,15 @@ fn arrows_point_down() {
     none_says(&["src/engine"], &["crate::driver", "crate::core", "crate::registry", "crate::watcher", "crate::ffi"]);
     none_says(&["src/wire"], &["crate::engine", "crate::link", "crate::driver", "crate::core", "crate::registry"]);
     none_says(&["src/link"], &["crate::engine", "crate::driver", "crate::core", "crate::registry", "crate::ffi"]);
-    let leaves = ["src/model", "src/event.rs", "src/error.rs", "src/options.rs", "src/record.rs", "src/limits.rs"];
+    let leaves = [
+        "src/model",
+        "src/event.rs",
+        "src/error.rs",
+        "src/options.rs",
+        "src/record.rs",
+        "src/limits.rs",
+        "src/refused.rs",
+    ];
     none_says(&leaves, &["crate::engine", "crate::link", "crate::wire", "crate::driver", "crate::core"]);
 }
 

@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::Process;
+use mdns_registry::refused::Refused;
 use mdns_registry::{limits, Options, Status};
 use programs::{blocks, root};
 
@@ -23,7 +24,8 @@ fn read(path: &str) -> String {
 
 /// README and everything a reader is sent to, by its path from the root.
 fn documents() -> Vec<(PathBuf, String)> {
-    let mut paths: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(PathBuf::from).to_vec();
+    let mut paths: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from).to_vec();
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
     paths.extend(docs.map(|name| Path::new("docs").join(name)));
     paths.into_iter().map(|path| (path.clone(), read(path.to_str().unwrap()))).collect()
@@ -123,6 +125,18 @@ fn the_bounds_in_docs_limits_md_are_those_of_the_source() {
         assert_eq!(said.split(' ').next(), Some(&*value.to_string()), "{name}");
     }
     assert!(read("README.md").contains(&format!("at most {} bytes", limits::TXT_BYTES)));
+}
+
+#[test]
+fn the_reasons_in_docs_limits_md_are_those_of_the_source() {
+    let document = read("docs/limits.md");
+    let section = document.split("## What was refused").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected = Refused::ALL.map(|reason| {
+        let by = format!("{:?}", reason.by()).to_lowercase();
+        format!("| `{}` | {by} | {} |", reason.name(), reason.meaning())
+    });
+    assert_eq!(rows, expected);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod gomicro;
 mod hostile;
 mod net;
+mod refused;
 
 use mdns_registry::{Action, Selection};
 use net::{service, Net, Weather};

@@ -231,6 +231,12 @@ impl Net {
         self.fly(to, Via::Group, from, false, &Arc::new(bytes), to);
     }
 
+    /// A host takes a datagram, as it is, at once.
+    pub fn deliver(&mut self, to: usize, datagram: Datagram<'_>) {
+        self.hosts[to].endpoint.handle_datagram(self.now, datagram);
+        self.drain(to);
+    }
+
     pub fn run(&mut self, ms: u64) {
         self.run_until(|_| false, ms);
     }
@@ -271,14 +277,13 @@ impl Net {
 
     fn land(&mut self) {
         let Some((_, packet)) = self.flying.pop_first() else { return };
-        let host = &mut self.hosts[packet.to];
+        let host = &self.hosts[packet.to];
         if !host.up {
             return;
         }
         let to = if packet.multicast { GROUP } else { IpAddr::V4(host.ip) };
         let datagram = Datagram { bytes: &packet.bytes, via: packet.via, from: packet.from, to, interface: INTERFACE };
-        host.endpoint.handle_datagram(self.now, datagram);
-        self.drain(packet.to);
+        self.deliver(packet.to, datagram);
     }
 
     /// Moves what a host's registry and endpoint tell each other, and sends what goes out.
@@ -301,7 +306,7 @@ impl Net {
             match output {
                 Output::Sighting(sighting) => {
                     if let Sighting::Dropped(reason) = &sighting {
-                        *host.dropped.entry(reason).or_default() += 1;
+                        *host.dropped.entry(reason.name()).or_default() += 1;
                     }
                     host.engine.handle_sighting(self.now, &sighting);
                 }

@@ -146,6 +146,16 @@ pub struct Message {
     pub malformed: u32,
 }
 
+impl Message {
+    /// How many questions and records are of another class than IN; a question may be of ANY.
+    pub(super) fn of_other_class(&self) -> u64 {
+        const IN: u16 = 1;
+        let questions = self.questions.iter().filter(|question| ![IN, rtype::ANY].contains(&question.class)).count();
+        let records = self.answers.iter().chain(&self.additionals).filter(|record| record.class != IN).count();
+        (questions + records) as u64
+    }
+}
+
 #[cfg(test)]
 #[path = "message_tests.rs"]
 mod tests;

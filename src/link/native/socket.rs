@@ -24,6 +24,7 @@ use super::io::{Attached, Datagram, To, Transmit, Via};
 use super::message::LARGEST;
 use crate::error::{Error, Result};
 use crate::interfaces;
+use crate::refused::Refused;
 
 /// RFC 6762 §3.
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
@@ -62,9 +63,9 @@ impl Counts {
             ("bytes-in", self.bytes_in),
             ("datagrams-out", self.datagrams_out),
             ("bytes-out", self.bytes_out),
-            ("receive-errors", self.receive_errors),
+            (Refused::ReceiveErrors.name(), self.receive_errors),
             ("send-errors", self.send_errors),
-            ("kernel-drops", self.kernel_drops),
+            (Refused::KernelDrops.name(), self.kernel_drops),
             ("joins-refused", self.joins_refused),
             ("ipv6-unavailable", self.ipv6_unavailable),
         ]

@@ -13,9 +13,9 @@ use crate::link::native::name::Name;
 use crate::link::native::publication::{strings, IN};
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Record, Time};
+use crate::refused::{Refusals, Refused};
 use crate::tally::Tally;
 use crate::wire::gomicro as wire;
-use crate::wire::Refused;
 
 /// Entries taken of one message; go-micro says one.
 const ENTRIES: usize = 16;
@@ -35,7 +35,7 @@ pub struct Entry<'a> {
 }
 
 /// The entries of a message: an SRV record with its TXT and the address of its target.
-pub fn entries(message: &Message) -> Vec<Entry<'_>> {
+pub fn entries<'a>(message: &'a Message, refused: &Refusals) -> Vec<Entry<'a>> {
     let all = || message.answers.iter().chain(&message.additionals).filter(|record| record.class == IN);
     let entry = |record: &'_ crate::link::native::message::Record| {
         let Data::Srv { port, target } = &record.data else { return None };
@@ -51,10 +51,13 @@ pub fn entries(message: &Message) -> Vec<Entry<'_>> {
         Some((*port, address, txt?))
     };
     let whole = |record| entry(record).map(|(port, address, txt)| (record, port, address, txt));
-    let entries = all().filter_map(whole).take(ENTRIES);
+    let mut all = all().filter_map(whole);
+    let entries = all.by_ref().take(ENTRIES);
+    let entries =
+        entries.map(|(record, port, address, txt)| Entry { name: &record.name, ttl: record.ttl, port, address, txt });
+    let entries = entries.collect();
+    refused.add(Refused::GoMicroTooManyEntries, all.count() as u64);
     entries
-        .map(|(record, port, address, txt)| Entry { name: &record.name, ttl: record.ttl, port, address, txt })
-        .collect()
 }
 
 /// What an entry came to.
@@ -69,7 +72,7 @@ pub enum Outcome {
     /// Another host says otherwise.
     Doubted(Key),
     /// Not kept, for this reason.
-    Dropped(&'static str),
+    Dropped(Refused),
     /// Not wanted, or known by other means.
     Nothing,
 }
@@ -156,7 +159,7 @@ impl Heard {
         let record = match wire::decode(&labels, &strings(entry.txt), entry.port, entry.address) {
             Ok(record) if !wanted(&record.service.name) => return Outcome::Nothing,
             Ok(record) => record,
-            Err(Refused(reason)) => return Outcome::Dropped(reason),
+            Err(reason) => return Outcome::Dropped(reason),
         };
         if twin(&record.owner, &record.key) {
             self.remember_twin(digest);
@@ -182,13 +185,13 @@ impl Heard {
                 return Outcome::Doubted(key);
             }
             if known.record.revision > record.revision {
-                return Outcome::Dropped("older-revision");
+                return Outcome::Dropped(Refused::OlderRevision);
             }
             self.remove(&key);
         } else if self.nodes.len() >= limits::VIEW_NODES {
-            return Outcome::Dropped("cache-full");
+            return Outcome::Dropped(Refused::CacheFull);
         } else if self.said_by.of(&source.from) >= limits::SENDER_NODES {
-            return Outcome::Dropped("sender-full");
+            return Outcome::Dropped(Refused::SenderFull);
         }
         self.said_by.add(source.from);
         self.digests.insert(digest, key.clone());
