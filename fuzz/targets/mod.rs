@@ -10,8 +10,11 @@ pub mod seeds;
 pub mod sequences;
 pub mod txt;
 
+/// Its name, and what runs one input.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Each target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [Target; 5] = [
     ("descriptors", descriptors::run),
     ("handles", handles::run),
     ("packets", packets::run),

@@ -217,16 +217,16 @@ unsafe extern "C" fn in_cycle(_: *const mdnsreg_event, user_data: *mut c_void) {
 
 fn cycle(number: usize) -> Box<Cycle> {
     let (registry, ok) = (open(), Status::OK.code());
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         assert_eq!(register(registry, number), ok);
     }
     let watch = watch(registry);
-    let cycle = Box::new(Cycle { stopped: AtomicBool::new(false), watch, closes: number % 5 == 0 });
+    let cycle = Box::new(Cycle { stopped: AtomicBool::new(false), watch, closes: number.is_multiple_of(5) });
     let user_data = (&raw const *cycle).cast_mut().cast();
     // SAFETY: the handles are live, and the cycle is until all have ended.
     unsafe {
         assert_eq!(mdnsreg_watch_start(watch, Some(in_cycle), user_data, None, null_mut()), ok);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             assert_eq!(mdnsreg_close(registry), ok);
         }
         let stopped = mdnsreg_watch_stop(watch, -1);
@@ -235,7 +235,7 @@ fn cycle(number: usize) -> Box<Cycle> {
         // Where the callback closes the watch it may have been first.
         let first = if cycle.closes { Status::CLOSED.code() } else { ok };
         assert!([ok, first].contains(&stopped) && [ok, first].contains(&closed), "{stopped}, {closed}");
-        if number % 2 != 0 {
+        if !number.is_multiple_of(2) {
             assert_eq!(mdnsreg_close(registry), ok);
         }
     }
