@@ -21,7 +21,7 @@ FAULTS = $(CARGO) test --profile simulate --test faults --
 BESIDE_IT = $(if $(RELEASED),,--tests --examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help build library install uninstall demo test lint conformance faults fuzz fuzz-corpus bench bench-python bench-network simulate clean
+.PHONY: help build library install uninstall demo test lint conformance faults fuzz fuzz-corpus bench bench-python bench-network simulate misuse clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -110,6 +110,10 @@ bench-network: ## this library beside its peers, in half an hour; writes benches
 simulate: ## whole endpoints by the thousand, in virtual time
 	@tests/need.sh cargo cc ip unshare mount
 	$(CARGO) bench --profile simulate --bench segment
+
+misuse: ## ten million calls at random under AddressSanitizer; CALLS and SEED to choose others
+	@tests/need.sh cargo gcc ip unshare mount
+	tests/misuse.sh $(or $(CALLS),10000000) $(or $(SEED),1)
 
 clean: ## remove all that was built
 	$(CARGO) clean

@@ -16,11 +16,15 @@ use crate::limits;
 use crate::link::{Command, Message, Scope, Station};
 use crate::model::Service;
 use crate::options::{Options, WatchOptions, Wire};
+use crate::panics;
 use crate::pending::Pending;
 use crate::record::{Owner, Question, Sighting, Time};
 use crate::refused::{By, Refused};
 use crate::signal::Signal;
 use crate::wire::gomicro::Unfit;
+
+/// How long a registry waits after a turn that panicked.
+const REST: Duration = Duration::from_millis(100);
 
 pub(crate) struct Core {
     owner: Owner,
@@ -40,6 +44,8 @@ struct Open {
     signals: BTreeMap<WatchId, Arc<Signal>>,
     /// What the driver last saw as our deadline.
     scheduled: Option<Time>,
+    /// No deadline is earlier.
+    rests_until: Time,
 }
 
 impl Core {
@@ -252,10 +258,11 @@ impl Core {
     /// been handed to the network, or after 250 ms; `None` if the registry was closed already.
     pub(crate) fn close(&self) -> Option<oneshot::Receiver<()>> {
         let mut open = lock(&self.state).open.take()?;
+        // Before all else: whoever waits is woken, whatever happens.
+        open.signals.values().for_each(|signal| signal.end());
         open.engine.withdraw_all();
         let (done, handed) = oneshot::channel();
         open.flush(&self.owner, Some(done));
-        open.signals.values().for_each(|signal| signal.end());
         let ended = open.endpoint.leave(&self.owner);
         let wait = async move {
             let _ = handed.await;
@@ -267,26 +274,37 @@ impl Core {
     }
 
     pub(crate) fn hear(&self, now: Time, sightings: &[Sighting]) {
-        self.drive(|engine| sightings.iter().for_each(|sighting| engine.handle_sighting(now, sighting)));
+        self.drive(now, |engine| sightings.iter().for_each(|sighting| engine.handle_sighting(now, sighting)));
     }
 
     pub(crate) fn handle_timeout(&self, now: Time) {
-        self.drive(|engine| engine.handle_timeout(now));
+        self.drive(now, |engine| engine.handle_timeout(now));
     }
 
-    /// A turn of the driver, which reads `next_due` after it and so needs no reminder.
-    fn drive(&self, turn: impl FnOnce(&mut Engine)) {
-        let mut state = lock(&self.state);
-        let Some(open) = state.open.as_mut() else { return };
-        turn(&mut open.engine);
-        open.scheduled = Some(Time::default());
-        open.flush(&self.owner, None);
+    /// A turn of the driver, which reads `next_due` after it and so needs no reminder. A panic ends the turn and no more: the
+    /// next that nothing heard calls for is a while later, because what is due may still be what panics.
+    fn drive(&self, now: Time, turn: impl FnOnce(&mut Engine)) {
+        let turned = panics::caught(|| {
+            let mut state = lock(&self.state);
+            let Some(open) = state.open.as_mut() else { return Ok(()) };
+            open.rests_until = now + REST;
+            #[cfg(test)]
+            crate::drill::turn(&self.owner);
+            turn(&mut open.engine);
+            open.scheduled = Some(Time::default());
+            open.flush(&self.owner, None);
+            open.rests_until = now;
+            Ok(())
+        });
+        if let Err(defect) = turned {
+            tracing::error!(owner = &*self.owner, "a turn of the driver was given up: {defect}");
+        }
     }
 
     pub(crate) fn next_due(&self) -> Option<Time> {
         let mut state = lock(&self.state);
         let open = state.open.as_mut()?;
-        open.scheduled = open.engine.next_due();
+        open.scheduled = open.engine.next_due().map(|due| due.max(open.rests_until));
         open.scheduled
     }
 }
@@ -295,11 +313,20 @@ impl Open {
     fn new(core: &Arc<Core>, options: &Options, scope: Scope) -> Result<Open> {
         let endpoint = Endpoint::join(options.link, options.port, core)?;
         let engine = begin(&core.owner, &endpoint, options, scope);
-        Ok(Open { engine, endpoint, waiting: BTreeMap::new(), signals: BTreeMap::new(), scheduled: None })
+        Ok(Open {
+            engine,
+            endpoint,
+            waiting: BTreeMap::new(),
+            signals: BTreeMap::new(),
+            scheduled: None,
+            rests_until: Time::default(),
+        })
     }
 
     /// Does what the engine wants; true if commands went to the link, which then tells `done`.
     fn flush(&mut self, owner: &Owner, done: Option<oneshot::Sender<()>>) -> bool {
+        #[cfg(test)]
+        crate::drill::here(crate::drill::Place::Changed);
         let mut commands: Vec<Command> = Vec::new();
         while let Some(output) = self.engine.poll_output() {
             match output {

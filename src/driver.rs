@@ -170,5 +170,8 @@ async fn drive(endpoint: Arc<Endpoint>, mut sightings: mpsc::Receiver<Sighting>)
 }
 
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
+    #[cfg(test)]
+    crate::drill::here(crate::drill::Place::Locked);
+    guard
 }

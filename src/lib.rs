@@ -7,6 +7,8 @@
 
 pub mod clock;
 mod core;
+#[cfg(test)]
+mod drill;
 mod driver;
 pub mod engine;
 pub mod error;

@@ -123,7 +123,7 @@ programs! {
     leaving_main_without_closing_harms_nothing: "leave_main";
     the_log_is_replaced_at_any_time: "log", 8;
     threads_may_share_every_handle: "threads", 20;
-    calls_at_random_have_a_status_and_leave_nothing: "misuse_at_random", 200;
+    calls_at_random_have_a_status_and_leave_nothing: "misuse_at_random", 800;
     the_process_is_left_as_it_was: "process";
     no_event_is_lost_when_handles_run_out: "exhaustion";
 }

@@ -5,7 +5,7 @@ use super::callback;
 use super::error::{self, mdnsreg_error, mdnsreg_status};
 use crate::error::{Error, Result, Status};
 use crate::fork;
-pub(super) use crate::panics::caught;
+use crate::panics;
 
 /// Runs the body of an export that returns a status; an error also goes to `err`, if C asks for it.
 pub(super) fn status(err: *mut *mut mdnsreg_error, body: impl FnOnce() -> Result<Status>) -> mdnsreg_status {
@@ -32,6 +32,15 @@ pub(super) fn quiet(body: impl FnOnce() -> Result<()>) {
     if !fork::forked() {
         let _nothing_to_tell = caught(body);
     }
+}
+
+/// Runs `body`; a panic becomes [`Error::Panic`].
+pub(super) fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    panics::caught(|| {
+        #[cfg(test)]
+        crate::drill::here(crate::drill::Place::Call);
+        body()
+    })
 }
 
 fn admitted<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {

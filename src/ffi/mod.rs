@@ -8,6 +8,8 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod callback;
+#[cfg(test)]
+mod drill_tests;
 mod error;
 mod event;
 mod guard;

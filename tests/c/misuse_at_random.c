@@ -1,17 +1,42 @@
-/* Calls in random order, with random handles (live, stale, of any type, garbage) and random texts, from several threads:
- * each returns a status that its comment lists, none is a defect, and nothing is left behind. */
+/* Calls in random order, with random handles (live, stale, of any type, garbage) and random texts, from several threads
+ * and from inside callbacks: each returns a status that its comment lists, none is a defect, and nothing is left behind.
+ *
+ * misuse_at_random [CALLS [SEED [report]]]: with a third argument it says how often each status was returned. One seed
+ * gives each thread the same dice; how the threads meet is not in it. */
 #include "check.h"
+
+#include <signal.h>
 
 #define THREADS 4
 #define SLOTS 48
 
-#define LEDGER 1000000
+enum kind { REGISTRY, WATCH, EVENT, KINDS };
+
+/* How many may be open at once. */
+static const int most[KINDS] = {7, 60, 400};
 
 static void *slots[SLOTS];
-/* Every handle there was, to be closed at the end. */
-static void *ledger[LEDGER];
-static int written;
-static int opened[2], closed[2], users, freed;
+static int opened[KINDS], closed[KINDS], users, freed, over;
+
+/* Every handle that is open, by its kind. */
+#define LEDGER 1024
+static void *ledger[KINDS][LEDGER];
+static int written[KINDS];
+static pthread_mutex_t ledger_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* How often each status was returned. */
+#define STATUSES 64
+static uint64_t returned[STATUSES];
+
+static unsigned long long seed = 1;
+
+static void on_abort(int number) {
+  (void)number;
+  fprintf(stderr, "misuse_at_random failed with seed %llu\n", seed);
+}
+
+/* Lookups that nobody answers are to take no time. */
+#define QUICK "{\"addrs\":[\"127.0.0.1\"],\"timeout_ms\":2}"
 
 /* The texts: good, bad, and NULL. */
 static const char *const texts[] = {
@@ -26,8 +51,15 @@ static const char *const texts[] = {
     "{\"queue\":\"1\"}", "{\"service\":1}", "{\"ttl_ms\":true}", "{\"auto_renew\":1}",
 };
 
+#define TEXT 20000
+
+/* A long descriptor: more than may be read. */
+static char *too_long;
+
 struct dice {
   uint64_t state;
+  int turn;
+  char made[2][TEXT];
 };
 
 static uint32_t roll(struct dice *dice, uint32_t sides) {
@@ -35,8 +67,19 @@ static uint32_t roll(struct dice *dice, uint32_t sides) {
   return (uint32_t)(dice->state >> 33) % sides;
 }
 
-static void *pick(struct dice *dice) {
+static void *pick_open(struct dice *dice, enum kind kind) {
+  void *handle = NULL;
+  pthread_mutex_lock(&ledger_lock);
+  if (written[kind] > 0) handle = ledger[kind][roll(dice, (uint32_t)written[kind])];
+  pthread_mutex_unlock(&ledger_lock);
+  return handle;
+}
+
+/* A handle of this kind, or anything else. */
+static void *pick(struct dice *dice, enum kind kind) {
   uintptr_t garbage;
+  void *handle = roll(dice, 2) == 0 ? pick_open(dice, kind) : NULL;
+  if (handle != NULL) return handle;
   if (roll(dice, 10) == 0) return NULL;
   if (roll(dice, 20) == 0) {
     garbage = (uintptr_t)roll(dice, UINT32_MAX) << roll(dice, 32);
@@ -50,20 +93,86 @@ static void *pick(struct dice *dice) {
   return __atomic_load_n(&slots[roll(dice, SLOTS)], __ATOMIC_SEQ_CST);
 }
 
-static void put(struct dice *dice, void *handle) {
-  int line;
-  if (handle == NULL) return;
-  line = add(&written, 1) - 1;
-  CHECK(line < LEDGER);
-  ledger[line] = handle;
+static void show(struct dice *dice, void *handle) {
   __atomic_store_n(&slots[roll(dice, SLOTS)], handle, __ATOMIC_SEQ_CST);
 }
 
-static const char *text(struct dice *dice) { return texts[roll(dice, sizeof texts / sizeof texts[0])]; }
+static void own(enum kind kind, void *handle) {
+  add(&opened[kind], 1);
+  pthread_mutex_lock(&ledger_lock);
+  CHECK(written[kind] < LEDGER);
+  ledger[kind][written[kind]++] = handle;
+  pthread_mutex_unlock(&ledger_lock);
+}
+
+static void put(struct dice *dice, enum kind kind, void *handle) {
+  if (handle == NULL) return;
+  own(kind, handle);
+  show(dice, handle);
+}
+
+static void forget(enum kind kind, void *handle) {
+  void **all = ledger[kind];
+  int i;
+  pthread_mutex_lock(&ledger_lock);
+  for (i = 0; i < written[kind] && all[i] != handle; i++) continue;
+  if (i < written[kind]) all[i] = all[--written[kind]];
+  pthread_mutex_unlock(&ledger_lock);
+  add(&closed[kind], 1);
+}
+
+static int is_full(enum kind kind) { return get(&opened[kind]) - get(&closed[kind]) >= most[kind]; }
+
+/* Brackets, objects in objects, or a string without end. */
+static void make_deep(struct dice *dice, char *made) {
+  static const char *const parts[] = {"[", "{\"name\":", "{\"nodes\":[", "a", "\xc3\xa4", "\\ud800"};
+  const char *part = parts[roll(dice, sizeof parts / sizeof parts[0])];
+  size_t length = strlen(part), used = 0, wanted = roll(dice, roll(dice, 8) == 0 ? TEXT - 64 : 600);
+  if (roll(dice, 2) == 0) used = (size_t)sprintf(made, "{\"name\":\"");
+  for (; used + length < wanted; used += length) memcpy(made + used, part, length);
+  strcpy(made + used, roll(dice, 2) == 0 ? "\"}" : "");
+}
+
+/* A good text cut short, with bytes changed, or twice. */
+static void make_broken(struct dice *dice, const char *good, char *made) {
+  size_t length = strlen(good), flips;
+  memcpy(made, good, length + 1);
+  if (length == 0) return;
+  switch (roll(dice, 3)) {
+    case 0:
+      made[roll(dice, (uint32_t)length)] = 0;
+      break;
+    case 1:
+      for (flips = roll(dice, 4) + 1; flips > 0; flips--) {
+        made[roll(dice, (uint32_t)length)] ^= (char)(1 << roll(dice, 8));
+      }
+      break;
+    default:
+      memcpy(made + length, good, length + 1);
+      break;
+  }
+}
+
+static const char *text(struct dice *dice) {
+  const char *good = texts[roll(dice, sizeof texts / sizeof texts[0])];
+  char *made = dice->made[dice->turn ^= 1];
+  if (roll(dice, 4000) == 0) return too_long;
+  switch (roll(dice, 8)) {
+    case 0:
+      make_deep(dice, made);
+      return made;
+    case 1: case 2: case 3:
+      if (good == NULL) return NULL;
+      make_broken(dice, good, made);
+      return made;
+    default:
+      return good;
+  }
+}
 
 static void on_event(const mdnsreg_event *event, void *user_data) {
   (void)user_data;
-  CHECK(mdnsreg_event_json(event) != NULL);
+  CHECK(strlen(mdnsreg_event_json(event)) > 0);
 }
 
 /* The status of a call, which must be among those that the comment of the function lists. Left out are those which
@@ -71,7 +180,10 @@ static void on_event(const mdnsreg_event *event, void *user_data) {
 static mdnsreg_status among(const char *call, mdnsreg_status status, const mdnsreg_status *listed, size_t count) {
   size_t i;
   for (i = 0; i < count; i++) {
-    if (listed[i] == status) return status;
+    if (listed[i] == status) {
+      __atomic_add_fetch(&returned[status + STATUSES / 2], 1, __ATOMIC_RELAXED);
+      return status;
+    }
   }
   fprintf(stderr, "%s is %d, which its comment does not list\n", call, (int)status);
   abort();
@@ -89,15 +201,8 @@ static mdnsreg_status among(const char *call, mdnsreg_status status, const mdnsr
 /* Of every call with JSON. */
 #define BAD_JSON MDNSREG_ERR_UTF8, MDNSREG_ERR_JSON, MDNSREG_ERR_TOO_LARGE
 
-/* Starts, stops and closes from inside: the user data are dice of its own. */
-static void on_event_act(const mdnsreg_event *event, void *user_data) {
-  struct dice *dice = (struct dice *)user_data;
-  mdnsreg_status status;
-  CHECK(mdnsreg_event_type(event) != NULL);
-  if (roll(dice, 4) != 0) return;
-  LISTED(mdnsreg_watch_stop((mdnsreg_watch *)pick(dice), 0), MISUSE, MDNSREG_DEFERRED, MDNSREG_ERR_INVALID,
-         MDNSREG_ERR_BUSY);
-}
+/* Makes calls from inside: the user data are dice of its own. */
+static void on_event_act(const mdnsreg_event *event, void *user_data);
 
 static void on_free(void *user_data) {
   free(user_data);
@@ -109,67 +214,71 @@ static void start(struct dice *dice, mdnsreg_error **err) {
   mdnsreg_status status;
   CHECK(own != NULL);
   own->state = roll(dice, UINT32_MAX);
+  own->turn = 0;
   add(&users, 1);
-  LISTED(mdnsreg_watch_start((mdnsreg_watch *)pick(dice), on_event_act, own, on_free, err), MISUSE,
+  LISTED(mdnsreg_watch_start((mdnsreg_watch *)pick(dice, WATCH), on_event_act, own, on_free, err), MISUSE,
          MDNSREG_ERR_NETWORK, MDNSREG_ERR_BUSY);
 }
 
 static void open_one(struct dice *dice, mdnsreg_error **err) {
   mdnsreg_registry *registry = NULL;
   mdnsreg_status status;
-  if (get(&opened[0]) - get(&closed[0]) > 6) return;
   if (roll(dice, 4) == 0) {
     LISTED(mdnsreg_default(&registry, err), MDNSREG_ERR_NULL, MDNSREG_ERR_JSON, MDNSREG_ERR_OPTION,
            MDNSREG_ERR_TOO_LARGE, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM, MDNSREG_ERR_UNSUPPORTED);
     CHECK_OK(status);
   } else {
     int any = roll(dice, 2) == 0;
-    LISTED(mdnsreg_open(any ? text(dice) : OPTIONS, &registry, err), MDNSREG_ERR_NULL, BAD_JSON, MDNSREG_ERR_OPTION,
+    LISTED(mdnsreg_open(any ? text(dice) : QUICK, &registry, err), MDNSREG_ERR_NULL, BAD_JSON, MDNSREG_ERR_OPTION,
            MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM, MDNSREG_ERR_UNSUPPORTED);
     CHECK(any || status == MDNSREG_OK);
   }
   CHECK((status == MDNSREG_OK) == (registry != NULL));
-  if (status == MDNSREG_OK) add(&opened[0], 1);
-  put(dice, registry);
+  if (registry != NULL) (void)mdnsreg_init(registry, "{\"timeout_ms\":2}", NULL);
+  put(dice, REGISTRY, registry);
 }
 
 static void watch_one(struct dice *dice, mdnsreg_error **err) {
   mdnsreg_watch *watch = NULL;
   mdnsreg_status status;
-  if (get(&opened[1]) - get(&closed[1]) > 60) return;
-  LISTED(mdnsreg_watch_open((mdnsreg_registry *)pick(dice), text(dice), &watch, err), MISUSE, BAD_JSON,
+  LISTED(mdnsreg_watch_open((mdnsreg_registry *)pick(dice, REGISTRY), text(dice), &watch, err), MISUSE, BAD_JSON,
          MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
   CHECK((status == MDNSREG_OK) == (watch != NULL));
-  if (status == MDNSREG_OK) add(&opened[1], 1);
-  put(dice, watch);
+  put(dice, WATCH, watch);
 }
 
-static void close_registry(struct dice *dice) {
+static void close_registry(void *handle) {
   mdnsreg_status status;
-  LISTED(mdnsreg_close((mdnsreg_registry *)pick(dice)), MISUSE, MDNSREG_DEFERRED);
-  if (status == MDNSREG_OK || status == MDNSREG_DEFERRED) add(&closed[0], 1);
+  LISTED(mdnsreg_close((mdnsreg_registry *)handle), MISUSE, MDNSREG_DEFERRED);
+  if (status == MDNSREG_OK || status == MDNSREG_DEFERRED) forget(REGISTRY, handle);
 }
 
-static void close_watch(struct dice *dice) {
+static void close_watch(void *handle) {
   mdnsreg_status status;
-  LISTED(mdnsreg_watch_close((mdnsreg_watch *)pick(dice)), MISUSE);
-  if (status == MDNSREG_OK) add(&closed[1], 1);
+  LISTED(mdnsreg_watch_close((mdnsreg_watch *)handle), MISUSE);
+  if (status == MDNSREG_OK) forget(WATCH, handle);
+}
+
+static void free_event(void *handle) {
+  mdnsreg_status status;
+  LISTED(mdnsreg_event_free((mdnsreg_event *)handle), MISUSE, MDNSREG_ERR_BUSY);
+  if (status == MDNSREG_OK) forget(EVENT, handle);
 }
 
 static void next(struct dice *dice, mdnsreg_error **err) {
   mdnsreg_event *event = NULL;
   mdnsreg_status status;
   int64_t limit = roll(dice, 50) == 0 ? -2 : (int64_t)roll(dice, 3);
-  LISTED(mdnsreg_watch_next((mdnsreg_watch *)pick(dice), limit, &event, err), MISUSE, MDNSREG_EMPTY, MDNSREG_END,
+  LISTED(mdnsreg_watch_next((mdnsreg_watch *)pick(dice, WATCH), limit, &event, err), MISUSE, MDNSREG_EMPTY, MDNSREG_END,
          MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM, MDNSREG_ERR_BUSY);
   CHECK((status == MDNSREG_OK) == (event != NULL));
-  put(dice, event);
-  if (event != NULL && roll(dice, 2) == 0) mdnsreg_event_free(event);
+  put(dice, EVENT, event);
+  if (event != NULL && (is_full(EVENT) || roll(dice, 2) == 0)) free_event(event);
 }
 
 /* A verb that gives text. */
 static void ask(struct dice *dice, mdnsreg_error **err) {
-  mdnsreg_registry *registry = (mdnsreg_registry *)pick(dice);
+  mdnsreg_registry *registry = (mdnsreg_registry *)pick(dice, REGISTRY);
   mdnsreg_status status;
   char *json = NULL;
   switch (roll(dice, 8)) {
@@ -200,34 +309,100 @@ static void ask(struct dice *dice, mdnsreg_error **err) {
   if (json != NULL && roll(dice, 4) == 0) mdnsreg_string_free(json);
 }
 
+/* What reads a handle. Another thread may free it at any time, so the texts are not looked at. */
+static void read_one(struct dice *dice) {
+  mdnsreg_event *event = (mdnsreg_event *)pick(dice, EVENT);
+  mdnsreg_error *error = (mdnsreg_error *)pick(dice, EVENT);
+  const char *action, *type;
+  switch (roll(dice, 12)) {
+    case 0:
+      type = mdnsreg_event_type(event);
+      CHECK(type == NULL || strlen(type) > 4);
+      break;
+    case 1:
+      action = mdnsreg_event_action(event);
+      CHECK(action == NULL || strlen(action) == 6);
+      break;
+    case 2:
+      (void)mdnsreg_event_reason(event);
+      break;
+    case 3:
+      (void)mdnsreg_event_key(event);
+      break;
+    case 4:
+      (void)mdnsreg_event_service(event);
+      break;
+    case 5:
+      (void)mdnsreg_event_json(event);
+      break;
+    case 6:
+      CHECK(mdnsreg_status_name(mdnsreg_error_code(error)) != NULL);
+      break;
+    case 7:
+      (void)mdnsreg_error_message(error);
+      break;
+    case 8:
+      (void)mdnsreg_error_json(error);
+      break;
+    case 9:
+      (void)mdnsreg_string((mdnsreg_registry *)pick(dice, REGISTRY));
+      break;
+    case 10:
+      mdnsreg_string_free((char *)pick(dice, EVENT));
+      break;
+    default:
+      CHECK((mdnsreg_status_name((int32_t)roll(dice, 64) - 32) == NULL) ||
+            mdnsreg_status_text(MDNSREG_OK) != NULL);
+      CHECK(mdnsreg_version() != NULL && mdnsreg_abi_version() == MDNSREG_ABI_VERSION);
+      break;
+  }
+}
+
+static void on_line(int32_t level, const char *target, const char *message, void *user_data) {
+  (void)user_data;
+  CHECK(level >= MDNSREG_LOG_ERROR && level <= MDNSREG_LOG_TRACE && target != NULL && message != NULL);
+}
+
+/* Which library this is, and its log. */
+static void set_log(struct dice *dice, mdnsreg_error **err) {
+  mdnsreg_status status;
+  if (roll(dice, 8) != 0) {
+    LISTED(mdnsreg_abi_check((int32_t)roll(dice, 3) - 1, err), MDNSREG_ERR_VERSION);
+    return;
+  }
+  add(&users, 1);
+  LISTED(mdnsreg_log_set((int32_t)roll(dice, 8) - 1, roll(dice, 4) == 0 ? on_line : NULL, malloc(1), on_free, err),
+         MDNSREG_ERR_OPTION, MDNSREG_ERR_UNSUPPORTED);
+}
+
 static void one_call(struct dice *dice, mdnsreg_error **err) {
   const char *options = "{\"timeout_ms\":2}";
   mdnsreg_status status;
   int32_t n = 0;
-  switch (roll(dice, 22)) {
+  switch (roll(dice, 26)) {
     case 0: case 1:
-      open_one(dice, err);
+      is_full(REGISTRY) ? close_registry(pick(dice, REGISTRY)) : open_one(dice, err);
       break;
     case 2: case 3: case 4:
-      watch_one(dice, err);
+      is_full(WATCH) ? close_watch(pick(dice, WATCH)) : watch_one(dice, err);
       break;
     case 5:
-      if (roll(dice, 4) == 0) close_registry(dice);
+      roll(dice, 4) == 0 ? close_registry(pick(dice, REGISTRY)) : read_one(dice);
       break;
     case 6: case 7:
-      close_watch(dice);
+      close_watch(pick(dice, WATCH));
       break;
     case 8: case 9:
-      LISTED(mdnsreg_register((mdnsreg_registry *)pick(dice), text(dice), text(dice), err), MISUSE, BAD_JSON,
+      LISTED(mdnsreg_register((mdnsreg_registry *)pick(dice, REGISTRY), text(dice), text(dice), err), MISUSE, BAD_JSON,
              MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
       break;
     case 10:
-      LISTED(mdnsreg_deregister((mdnsreg_registry *)pick(dice), text(dice), err), MISUSE, BAD_JSON,
+      LISTED(mdnsreg_deregister((mdnsreg_registry *)pick(dice, REGISTRY), text(dice), err), MISUSE, BAD_JSON,
              MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK);
       break;
     case 11:
       if (roll(dice, 4) == 0) options = text(dice);
-      LISTED(mdnsreg_init((mdnsreg_registry *)pick(dice), options, err), MISUSE, BAD_JSON, MDNSREG_ERR_OPTION,
+      LISTED(mdnsreg_init((mdnsreg_registry *)pick(dice, REGISTRY), options, err), MISUSE, BAD_JSON, MDNSREG_ERR_OPTION,
              MDNSREG_ERR_NETWORK, MDNSREG_ERR_UNSUPPORTED, MDNSREG_ERR_BUSY);
       break;
     case 12: case 13:
@@ -238,64 +413,123 @@ static void one_call(struct dice *dice, mdnsreg_error **err) {
       break;
     case 16:
       n = (int32_t)roll(dice, 4);
-      LISTED(mdnsreg_watch_dispatch((mdnsreg_watch *)pick(dice), n, on_event, NULL, &n, err), MISUSE, MDNSREG_EMPTY,
+      LISTED(mdnsreg_watch_dispatch((mdnsreg_watch *)pick(dice, WATCH), n, on_event, NULL, &n, err), MISUSE, MDNSREG_EMPTY,
              MDNSREG_END, MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM, MDNSREG_ERR_BUSY);
       break;
     case 17:
       start(dice, err);
       break;
     case 18:
-      LISTED(mdnsreg_watch_stop((mdnsreg_watch *)pick(dice), (int64_t)roll(dice, 3)), MISUSE, MDNSREG_DEFERRED,
+      LISTED(mdnsreg_watch_stop((mdnsreg_watch *)pick(dice, WATCH), (int64_t)roll(dice, 3)), MISUSE, MDNSREG_DEFERRED,
              MDNSREG_ERR_INVALID, MDNSREG_ERR_BUSY);
       break;
     case 19:
-      LISTED(mdnsreg_watch_fd((mdnsreg_watch *)pick(dice), &n, err), MISUSE, MDNSREG_ERR_NETWORK, MDNSREG_ERR_BUSY);
+      LISTED(mdnsreg_watch_fd((mdnsreg_watch *)pick(dice, WATCH), &n, err), MISUSE, MDNSREG_ERR_NETWORK, MDNSREG_ERR_BUSY);
       break;
     case 20:
-      LISTED(mdnsreg_event_free((mdnsreg_event *)pick(dice)), MISUSE, MDNSREG_ERR_BUSY);
+      free_event(pick(dice, EVENT));
+      break;
+    case 21:
+      set_log(dice, err);
+      break;
+    case 22: case 23: case 24:
+      read_one(dice);
       break;
     default:
-      mdnsreg_error_free((mdnsreg_error *)pick(dice));
+      mdnsreg_error_free((mdnsreg_error *)pick(dice, EVENT));
       break;
   }
+}
+
+static void play_once(struct dice *dice) {
+  mdnsreg_error *err = NULL;
+  one_call(dice, &err);
+  if (err == NULL) return;
+  CHECK(mdnsreg_error_code(err) != MDNSREG_ERR_NOMEM);
+  /* Some are kept for others to misuse. */
+  if (roll(dice, 30) == 0) show(dice, err);
+  mdnsreg_error_free(err);
+}
+
+static void on_event_act(const mdnsreg_event *event, void *user_data) {
+  struct dice *dice = (struct dice *)user_data;
+  CHECK(mdnsreg_event_type(event) != NULL);
+  if (!get(&over) && roll(dice, 4) == 0) play_once(dice);
 }
 
 static int calls;
 
 static void *play(void *argument) {
-  struct dice dice;
+  struct dice *dice = (struct dice *)calloc(1, sizeof *dice);
   int i;
-  dice.state = (uint64_t)(uintptr_t)argument;
-  for (i = 0; i < calls; i++) {
-    mdnsreg_error *err = NULL;
-    one_call(&dice, &err);
-    if (err != NULL) CHECK(mdnsreg_error_code(err) != MDNSREG_ERR_NOMEM);
-    /* Some are kept for others to misuse. */
-    if (err != NULL && roll(&dice, 3) == 0) put(&dice, err);
-    mdnsreg_error_free(err);
-  }
+  CHECK(dice != NULL);
+  dice->state = (uint64_t)(uintptr_t)argument;
+  for (i = 0; i < calls / THREADS; i++) play_once(dice);
+  free(dice);
   return NULL;
+}
+
+/* Closes what is open; whether anything was. */
+static int close_all(void) {
+  static void (*const closes[KINDS])(void *) = {close_registry, close_watch, free_event};
+  struct dice dice;
+  int kind, any = 0;
+  memset(&dice, 0, sizeof dice);
+  for (kind = 0; kind < KINDS; kind++) {
+    void *handle = pick_open(&dice, (enum kind)kind), *before = NULL;
+    for (; handle != before; before = handle, handle = pick_open(&dice, (enum kind)kind)) closes[kind](handle);
+    any |= get(&opened[kind]) != get(&closed[kind]);
+  }
+  return any;
+}
+
+static void report(int64_t begun) {
+  int64_t passed = now_ms() - begun;
+  const char *between = "";
+  int i;
+  printf("%d calls in %d.%d s, seed %llu: ", calls, (int)(passed / 1000), (int)(passed % 1000 / 100), seed);
+  for (i = 0; i < STATUSES; i++) {
+    if (returned[i] == 0) continue;
+    printf("%s%s %llu", between, mdnsreg_status_name(i - STATUSES / 2), (unsigned long long)returned[i]);
+    between = ", ";
+  }
+  printf("\n");
+}
+
+static char *long_text(size_t length) {
+  char *text = (char *)malloc(length + 1);
+  CHECK(text != NULL);
+  memset(text, 'a', length);
+  memcpy(text, "{\"name\":\"", 9);
+  memcpy(text + length - 2, "\"}", 3);
+  return text;
 }
 
 int main(int argc, char **argv) {
   int fds = count_fds(), threads = count_threads(), i;
-  mdnsreg_registry *stays = open_registry();
+  mdnsreg_registry *stays = NULL;
   pthread_t players[THREADS];
-  calls = argument(argc, argv, 20000);
-  CHECK_OK(mdnsreg_init(stays, "{\"timeout_ms\":2}", NULL));
+  int64_t begun = now_ms();
+  calls = argument(argc, argv, 80000);
+  if (argc > 2) seed = strtoull(argv[2], NULL, 10);
+  signal(SIGABRT, on_abort);
+  too_long = long_text(1200000);
+  CHECK(setenv("MDNS_REGISTRY_OPTIONS", QUICK, 1) == 0);
+  CHECK_OK(mdnsreg_open(QUICK, &stays, NULL));
+  /* A handle near it may still close it. */
+  own(REGISTRY, stays);
   for (i = 0; i < THREADS; i++) {
-    CHECK(pthread_create(&players[i], NULL, play, (void *)(uintptr_t)(i + 1)) == 0);
+    CHECK(pthread_create(&players[i], NULL, play, (void *)(uintptr_t)(seed * THREADS + (unsigned)i + 1)) == 0);
   }
   for (i = 0; i < THREADS; i++) pthread_join(players[i], NULL);
-  CHECK_OK(mdnsreg_close(stays));
-  for (i = 0; i < written; i++) {
-    if (mdnsreg_close((mdnsreg_registry *)ledger[i]) == MDNSREG_OK) add(&closed[0], 1);
-    if (mdnsreg_watch_close((mdnsreg_watch *)ledger[i]) == MDNSREG_OK) add(&closed[1], 1);
-    mdnsreg_event_free((mdnsreg_event *)ledger[i]);
-  }
+  set(&over, 1);
+  /* Callbacks may still open some. */
+  AWAIT(!close_all());
+  CHECK_OK(mdnsreg_log_set(MDNSREG_LOG_OFF, NULL, NULL, NULL, NULL));
   /* Each was closed exactly once, however many tried. */
-  CHECK(opened[0] == closed[0] && opened[1] == closed[1]);
-  AWAIT(get(&users) == get(&freed));
+  AWAIT(get(&users) == get(&freed) && !close_all());
+  free(too_long);
   AWAIT(count_threads() == threads && count_fds() == fds);
+  if (argc > 3) report(begun);
   return done();
 }
