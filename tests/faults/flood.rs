@@ -111,9 +111,10 @@ pub fn ten_thousand_questions_a_second(link: LinkKind) -> Outcome {
     let p99 = latency["p99"].as_u64().expect("a number");
     let rate = f64::from(QUESTIONS_A_SECOND * FLOOD_S) / took.as_secs_f64();
     let measured = format!(
-        "{rate:.0} a second: `get_service` p99 {p99} µs; {replies:.0} packets a second sent, {:.1} kB/s; live heap {}, \
-         resident {}",
+        "{rate:.0} a second: `get_service` p99 {p99} µs; {replies:.0} packets a second sent, {:.1} kB/s; refused: {}; live \
+         heap {}, resident {}",
         bytes / 1e3,
+        scene.subject.refused(),
         megabytes(heap),
         megabytes(resident)
     );
@@ -170,8 +171,9 @@ fn flooded(link: LinkKind, per_second: u32, next: impl FnMut(u32) -> Vec<u8> + S
     scene.other.register(NODES / 2..NODES, 120, 1);
     let came = all_changed(&mut scene.subject, changed);
     let measured = format!(
-        "sent in {}; live heap {}, resident {}; a change is told {}",
+        "sent in {}; refused: {}; live heap {}, resident {}; a change is told {}",
         seconds(took),
+        scene.subject.refused(),
         megabytes(heap),
         megabytes(resident),
         came.map_or_else(|| "not within 20 s".into(), |took| format!("{} later", seconds(took)))

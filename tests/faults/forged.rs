@@ -170,7 +170,8 @@ fn once(link: LinkKind, from: fn(&Scene) -> Ipv4Addr, port: u16, forge: Forge, s
     let mut message = scene.message(forge);
     spoil(&mut message);
     let wrong = scene.wrong_for(from(&scene), port, &message);
-    Outcome::new(wrong == Some(Duration::ZERO), verdict(wrong, 0)).and(sound(&mut scene.peers[1..]))
+    let measured = format!("{}; refused: {}", verdict(wrong, 0), scene.peers[1].refused());
+    Outcome::new(wrong == Some(Duration::ZERO), measured).and(sound(&mut scene.peers[1..]))
 }
 
 fn owner(scene: &Scene) -> Ipv4Addr {

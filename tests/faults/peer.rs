@@ -124,8 +124,22 @@ impl Peer {
         told.as_u64().expect("a number") as usize
     }
 
-    pub fn stats(&mut self) -> Value {
-        self.ask(&json!({"do": "stats"}))
+    /// The reasons for which most was refused, as `stats` tells them.
+    pub fn refused(&mut self) -> String {
+        let stats = self.ask(&json!({"do": "stats"}));
+        let mut reasons: Vec<(u64, &String)> = stats["refused"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(reason, count)| Some((count.as_u64()?, reason)))
+            .collect();
+        reasons.sort_unstable_by(|a, b| b.cmp(a));
+        let told: Vec<String> = reasons.iter().take(3).map(|(count, reason)| format!("{reason} {count}")).collect();
+        if told.is_empty() {
+            "nothing".into()
+        } else {
+            told.join(", ")
+        }
     }
 }
 
