@@ -260,10 +260,11 @@ impl Core {
         let mut open = lock(&self.state).open.take()?;
         // Before all else: whoever waits is woken, whatever happens.
         open.signals.values().for_each(|signal| signal.end());
+        let member = Member(Some((open.endpoint.clone(), self.owner.clone())));
         open.engine.withdraw_all();
         let (done, handed) = oneshot::channel();
         open.flush(&self.owner, Some(done));
-        let ended = open.endpoint.leave(&self.owner);
+        let ended = member.leave();
         let wait = async move {
             let _ = handed.await;
             if let Some(ended) = ended {
@@ -306,6 +307,24 @@ impl Core {
         let open = state.open.as_mut()?;
         open.scheduled = open.engine.next_due().map(|due| due.max(open.rests_until));
         open.scheduled
+    }
+}
+
+/// Leaves the endpoint, also where a panic comes before.
+struct Member(Option<(Arc<Endpoint>, Owner)>);
+
+impl Member {
+    fn leave(mut self) -> Option<oneshot::Receiver<()>> {
+        let (endpoint, owner) = self.0.take()?;
+        endpoint.leave(&owner)
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some((endpoint, owner)) = self.0.take() {
+            endpoint.leave(&owner);
+        }
     }
 }
 

@@ -95,6 +95,8 @@ impl Endpoint {
         let mut endpoints = lock(&ENDPOINTS);
         let mut heard = lock(&self.heard);
         heard.members.remove(owner);
+        // Of those that a panic kept from leaving.
+        heard.members.retain(|_, core| core.strong_count() > 0);
         if !heard.members.is_empty() {
             return None;
         }

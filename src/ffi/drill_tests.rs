@@ -314,6 +314,7 @@ fn a_panic_in_any_export_is_a_status_and_leaves_nothing() {
 #[test]
 fn a_panic_while_a_handle_or_a_lock_is_held_leaves_a_registry_that_answers() {
     alone("a_panic_while_a_handle_or_a_lock_is_held_leaves_a_registry_that_answers", || {
+        let before = held();
         let (mut other, mut drills) = (Stage::new(), 0);
         for Export { name, call } in EXPORTS {
             for place in [Place::Pinned, Place::Locked, Place::Changed] {
@@ -335,6 +336,40 @@ fn a_panic_while_a_handle_or_a_lock_is_held_leaves_a_registry_that_answers() {
             }
         }
         assert!(drills > 50, "{drills}");
+        drop(other);
+        until("all is closed", || held() == before);
+    });
+}
+
+#[test]
+fn a_reader_that_waits_is_told_the_end_by_a_close_that_panics() {
+    alone("a_reader_that_waits_is_told_the_end_by_a_close_that_panics", || {
+        for place in [Place::Pinned, Place::Locked, Place::Changed] {
+            for skipped in 0.. {
+                let stage = Stage::new();
+                let watch = stage.watch.expose_provenance();
+                let reader = std::thread::spawn(move || loop {
+                    let (mut event, watch) = (null_mut(), std::ptr::with_exposed_provenance_mut(watch));
+                    // SAFETY: live until this thread has ended.
+                    let status = unsafe { mdnsreg_watch_next(watch, -1, &mut event, null_mut()) };
+                    if status == Status::END.code() {
+                        return;
+                    }
+                    ok(status);
+                    // SAFETY: ours.
+                    ok(unsafe { mdnsreg_event_free(event) });
+                });
+                drill::arm(place, skipped);
+                // SAFETY: live.
+                unsafe { mdnsreg_close(stage.registry) };
+                let came = !drill::disarm();
+                until("the end", || reader.is_finished());
+                reader.join().unwrap();
+                if !came {
+                    break;
+                }
+            }
+        }
     });
 }
 
