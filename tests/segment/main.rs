@@ -2,6 +2,7 @@
 
 mod gomicro;
 mod hostile;
+mod lessons;
 mod net;
 mod refused;
 

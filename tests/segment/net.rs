@@ -78,6 +78,8 @@ pub struct Net {
     pub hosts: Vec<Host>,
     pub weather: Weather,
     pub sent: BTreeMap<&'static str, u64>,
+    /// All that was sent and by which host, where it is wanted.
+    pub log: Option<Vec<(usize, Arc<Vec<u8>>)>>,
     goodbyes: HashMap<usize, u64>,
     /// What each host sent last, by kind.
     last: HashMap<(usize, &'static str), Arc<Vec<u8>>>,
@@ -98,6 +100,7 @@ impl Net {
             hosts: Vec::new(),
             weather,
             sent: BTreeMap::new(),
+            log: None,
             goodbyes: HashMap::new(),
             last: HashMap::new(),
             listener: Listener::default(),
@@ -336,6 +339,7 @@ impl Net {
         let source = SocketAddr::from((self.hosts[from].ip, port));
         let bytes = Arc::new(bytes);
         self.last.insert((from, kind), bytes.clone());
+        self.log.iter_mut().for_each(|log| log.push((from, bytes.clone())));
         if kind == "multicast" {
             let answers = message::parse(&bytes).map(|message| message.answers).unwrap_or_default();
             let all_gone = answers.len() == 3 && answers.iter().all(|record| record.ttl == 0);
