@@ -4,6 +4,7 @@
 
 mod lab;
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::Receiver;
@@ -89,6 +90,13 @@ fn a_port_of_its_own_gets_what_is_sent_to_it_alone() {
     assert_eq!((heard[0].via, heard[0].to), (Via::Direct, Ipv4Addr::LOCALHOST.into()));
     assert_eq!(heard[0].from, (Ipv4Addr::LOCALHOST, 5502).into());
     assert_eq!(hear(&mut three, 1, QUIET), []);
+}
+
+#[test]
+fn nobody_guesses_a_port_of_our_own() {
+    let ports: Vec<u16> = (0..20).map(|_| Sockets::open(5511).unwrap().direct_port(false)).collect();
+    let steps: BTreeSet<i32> = ports.windows(2).map(|pair| i32::from(pair[1]) - i32::from(pair[0])).collect();
+    assert!(steps.len() >= 15 && !steps.contains(&1), "{ports:?}");
 }
 
 #[test]

@@ -53,6 +53,32 @@ fn every_file_the_documentation_names_exists() {
 }
 
 #[test]
+fn every_test_that_security_md_names_exists() {
+    let page = read("SECURITY.md");
+    let page: String = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let spans: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
+    let mut named = 0;
+    for pair in spans.windows(2).filter(|pair| pair[0].ends_with(".rs") && !pair[1].contains(['.', '/', '-'])) {
+        let (text, test) = (read(pair[0]), pair[1]);
+        // Some are made by a macro, which is given their names.
+        let there = text.contains(&format!("fn {test}(")) || text.contains(&format!("; {test}:"));
+        assert!(there, "{} has no test {test}", pair[0]);
+        named += 1;
+    }
+    assert!(named >= 40, "{named} tests are named");
+}
+
+#[test]
+fn every_reason_that_security_md_names_is_counted() {
+    let page = read("SECURITY.md");
+    let table = page.split("## What an attack looks like").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: String = table.lines().filter(|line| line.starts_with("| ")).collect();
+    for name in rows.split('`').skip(1).step_by(2) {
+        assert!(name == "stats" || Refused::named(name).is_some(), "{name}");
+    }
+}
+
+#[test]
 fn every_make_target_the_documentation_names_exists() {
     let makefile = read("Makefile");
     let targets: BTreeSet<&str> =

@@ -247,6 +247,18 @@ fn heap() -> i64 {
     stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
 }
 
+/// The table of handles takes what it ever takes when each of its 65,536 cells has been used.
+fn use_every_handle() {
+    for _ in 0..1 << 16 {
+        let mut error = null_mut();
+        // SAFETY: as above.
+        unsafe {
+            assert_eq!(mdnsreg_open(null(), null_mut(), &mut error), Status::NULL.code());
+            mdnsreg_error_free(error);
+        }
+    }
+}
+
 fn cycles(threads: usize, cycles: usize) -> Value {
     // What is made once and kept is made now.
     drop((0..8).map(cycle).collect::<Vec<_>>());
@@ -267,7 +279,7 @@ fn cycles(threads: usize, cycles: usize) -> Value {
             played.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
         })
     };
-    // The table of handles takes what it ever takes when each of its cells has been used.
+    use_every_handle();
     let all = load();
     settled();
     drop(all);

@@ -10,7 +10,7 @@ use mdns_registry::link::native::name::{Case, Name};
 use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, Via};
 use mdns_registry::link::{Command, Message, Scope, Station};
 use mdns_registry::options::Wires;
-use mdns_registry::record::{Interface, Owner, Question as About, Record as Node, Time};
+use mdns_registry::record::{Interface, Owner, Record as Node, Time};
 use mdns_registry::wire::dnssd;
 use mdns_registry::{Domain, Service};
 
@@ -66,8 +66,10 @@ fn whoever_sends_every_packet_back_starts_no_storm() {
     let sent = |reflects: bool| {
         let mut net = Net::new(70, Weather::FAIR);
         let (one, two) = (net.host_with(BOTH), net.host_with(BOTH));
-        net.watch(two, None);
-        net.register(one, &service("greeter", 0..5), 120);
+        for (host, nodes) in [(one, 0..5), (two, 5..10)] {
+            net.watch(host, None);
+            net.register(host, &service("greeter", nodes), 120);
+        }
         net.log = Some(Vec::new());
         let (mut sent, mut reflected) = (0, 0);
         for _ in 0..600 {
@@ -82,7 +84,7 @@ fn whoever_sends_every_packet_back_starts_no_storm() {
                 }
             }
         }
-        assert_eq!(net.found(two, "greeter"), 5);
+        assert_eq!(net.found(two, "greeter"), 10);
         (sent, reflected)
     };
     let (in_peace, _) = sent(false);
@@ -129,7 +131,7 @@ fn nobody_off_the_link_gets_a_byte_on_either_wire() {
 #[test]
 fn a_record_without_data_harms_nothing_whatever_its_type() {
     let (mut net, one, two, _) = pair();
-    for rtype in 0..=u16::MAX {
+    for rtype in (0..300).chain((300..u16::MAX).step_by(97)) {
         let bytes = raw(&[(b"\x01x\x0e_mdns-registry\x04_tcp\x05local\0", rtype, 0, b"")]);
         let mut asked = bytes.clone();
         // The same as a known answer, as an authority and as an additional record of a question.
@@ -139,7 +141,7 @@ fn a_record_without_data_harms_nothing_whatever_its_type() {
             net.inject(stranger(5_353), None, asked.clone());
         }
         net.inject(stranger(5_353), None, bytes);
-        net.run(u64::from(rtype % 100 == 0));
+        net.run(u64::from(rtype % 10 == 0));
     }
     net.run(1_000);
     assert_eq!(net.found(one, "greeter"), 1);
@@ -179,14 +181,15 @@ fn every_pair_of_flags_is_withstood() {
     let (mut net, one, two, key) = pair();
     let response = response(&[record(service_type(), 120, Data::Ptr(instance(&key)))]);
     let question = question(service_type(), rtype::PTR);
-    for flags in 0..=u16::MAX {
+    let pairs = (0..16).flat_map(|one| (0..16).map(move |other| 1_u16 << one | 1 << other));
+    for flags in pairs.flat_map(|pair| [pair, !pair]) {
         for bytes in [&response, &question] {
             let mut bytes = bytes.clone();
             bytes[2..4].copy_from_slice(&flags.to_be_bytes());
-            let from = stranger(if flags % 2 == 0 { 5_353 } else { 30_000 });
-            net.inject(from, None, bytes);
+            net.inject(stranger(5_353), None, bytes.clone());
+            net.inject(stranger(30_000), None, bytes);
         }
-        net.run(u64::from(flags % 100 == 0));
+        net.run(10);
     }
     net.run(1_000);
     assert_eq!(net.found(one, "greeter"), 1);
@@ -377,9 +380,8 @@ fn nobody_guesses_the_id_of_our_next_question() {
     let mut net = Net::new(74, Weather::FAIR);
     let host = net.host_with(BOTH);
     net.log = Some(Vec::new());
-    for i in 0..200 {
-        net.hosts[host].engine.lookup(net.now, &About::Service(format!("s{i}").into()), Duration::from_millis(10));
-        net.get(host, &format!("t{i}"));
+    for i in 0..50 {
+        net.get(host, &format!("s{i}"));
         let said = net.log.replace(Vec::new()).unwrap_or_default();
         ids.extend(said.iter().filter_map(|(_, bytes)| message::parse(bytes)).map(|message| message.id));
     }
@@ -388,6 +390,6 @@ fn nobody_guesses_the_id_of_our_next_question() {
     let steps: BTreeSet<u16> = ids.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
     let bits = distinct.iter().map(|id| id.count_ones()).sum::<u32>() as f32 / distinct.len() as f32;
     println!("{} ids, {} distinct, {} steps, {bits} bits", ids.len(), distinct.len(), steps.len());
-    assert!(ids.len() >= 400 && distinct.len() * 100 >= ids.len() * 30, "{} of {}", distinct.len(), ids.len());
-    assert!(steps.len() * 2 >= distinct.len() && (7.0..9.0).contains(&bits), "{} steps, {bits} bits", steps.len());
+    assert!(ids.len() >= 200 && distinct.len() * 10 >= ids.len() * 9, "{} of {}", distinct.len(), ids.len());
+    assert!(steps.len() * 10 >= ids.len() * 9 && (7.5..8.5).contains(&bits), "{} steps, {bits} bits", steps.len());
 }
