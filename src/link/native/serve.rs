@@ -175,6 +175,10 @@ impl Reply<'_> {
 
     /// Everything in the ranges, as far as the budget goes.
     fn records(&mut self, owner: &str, ranges: &[Range]) {
+        // What was said of other ranges may be all that the asker gets: one who has not proven itself asks again.
+        if self.is_spent() {
+            return;
+        }
         let mut builder = self.builder(COVERED);
         let mut verdicts: Vec<Verdict> = Vec::new();
         let mut hosts: Vec<Name> = Vec::new();
