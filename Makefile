@@ -80,10 +80,11 @@ conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conform
 	@tests/need.sh cargo cc nft ip unshare mount nsenter
 	BLESS=1 RUST_TEST_THREADS=12 $(CARGO) test --test conformance
 
-# Those that mostly wait are played six at a time, those that want the machine for themselves after them.
+# Those that mostly wait are played twelve at a time, those that want the machine for themselves after them. The soak
+# takes SOAK_MINUTES, or 20.
 faults: ## what a registry must survive, on both links, in an hour; writes docs/faults.md; one alone by SCENARIO=name
 	@tests/need.sh cargo cc avahi-daemon avahi-publish dbus-daemon nft nsenter ip unshare mount
-	$(if $(SCENARIO),$(FAULTS) $(SCENARIO),$(FAULTS) short:: long:: --test-threads 6)
+	$(if $(SCENARIO),$(FAULTS) $(SCENARIO),$(FAULTS) short:: long:: --test-threads 12)
 	$(if $(SCENARIO),,$(FAULTS) alone:: --test-threads 1)
 	$(if $(SCENARIO),,BLESS=1 $(FAULTS) report::)
 

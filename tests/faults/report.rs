@@ -79,7 +79,9 @@ fn machine() -> String {
 fn rows(cells: impl Fn(&str, LinkKind) -> String) -> String {
     let mut rows =
         "\n| # | scenario | what is done | must hold | native | mdns-sd |\n|---|---|---|---|---|---|\n".to_owned();
-    for s in SCENARIOS {
+    let mut scenarios: Vec<_> = SCENARIOS.iter().collect();
+    scenarios.sort_by_key(|scenario| scenario.number.parse::<u32>().expect("a number"));
+    for s in scenarios {
         let name = s.name.replace('_', " ");
         let other = if s.links == Links::Both { cells(s.name, LinkKind::MdnsSd) } else { "–".into() };
         let native = cells(s.name, LinkKind::Native);

@@ -15,7 +15,7 @@ use crate::report::Outcome;
 
 /// How long, minutes.
 const MINUTES: &str = "SOAK_MINUTES";
-const MINUTES_DEFAULT: u64 = 30;
+const MINUTES_DEFAULT: u64 = 20;
 const HOSTS: u32 = 4;
 const NODES: u32 = 200;
 const SHARE: u32 = NODES / HOSTS;
