@@ -532,7 +532,7 @@ provoked! {
         ONCE
     }
     JsonBound on Wires::DNS_SD; json_33_deep: |scene| {
-        let deep = format!("j0={}{}", "[".repeat(33), "]".repeat(33));
+        let deep = format!("j0={}1{}", "[".repeat(33), "]".repeat(33));
         scene.describe(b"x", &[b"service=printer", deep.as_bytes()]);
         ONCE
     }
