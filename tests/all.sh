@@ -49,14 +49,14 @@ aside() {
 aside >"$aside_log" 2>&1 &
 aside=$!
 RUST_TEST_THREADS=12 cargo_test "${patient[@]/#/--test=}" -- --skip killed_go_micro_node
-ended=0
-wait "$aside" || ended=$?
-cat "$aside_log"
-add_results "$ended" "$aside_log"
 # What a registry promises, on the other link as well.
 MDNS_REGISTRY_OPTIONS='{"link":"mdns-sd"}' cargo_test --test registry --test cli \
     --test lab_scale --test lab_wire --test lab_avahi
 MDNS_REGISTRY_OPTIONS='{"link":"mdns-sd"}' RUST_TEST_THREADS=12 cargo_test --test lab_registry
+ended=0
+wait "$aside" || ended=$?
+cat "$aside_log"
+add_results "$ended" "$aside_log"
 
 ended=0
 python=$(realpath "${CARGO_TARGET_DIR:-target}")/python/main/bin/python
