@@ -111,11 +111,12 @@ fn messages() -> Seeds {
 fn packets() -> Seeds {
     let own = sequences::datagrams().into_iter().enumerate().map(|(i, bytes)| (format!("own-{i}"), bytes));
     let all = captures().into_iter().chain(own).chain(messages());
-    // Read alone, and put to an endpoint.
-    all.flat_map(|(name, bytes)| {
-        [(format!("{name}-read"), behind(&[0], &bytes)), (format!("{name}-heard"), behind(&[16], &bytes))]
-    })
-    .collect()
+    // Read alone, and put to an endpoint, also by one that is not on its link.
+    let ways = [(0, "read"), (16, "heard"), (16 | 2 | 1, "from-afar")];
+    let each = |(name, bytes): (String, Vec<u8>)| {
+        ways.map(|(way, how): (u8, &str)| (format!("{name}-{how}"), behind(&[way], &bytes)))
+    };
+    all.flat_map(each).collect()
 }
 
 fn zlib(bytes: &[u8]) -> Vec<u8> {

@@ -157,7 +157,7 @@ fn way(input: &mut Input<'_>) -> Flying {
         2 | 3 => ([10, 0, 0, 66], MDNS).into(),
         4 => ([10, 0, 0, 66], 40_404).into(),
         5 => ([10, 0, 0, 67 + source / 16], MDNS).into(),
-        6 => ([198, 51, 100, 9], MDNS).into(),
+        6 => ([198, 51, 100, 9], if source & 16 == 0 { MDNS } else { 40_404 }).into(),
         7 => ([10, 0, 0, 1], MDNS).into(),
         8 => (link_local, MDNS).into(),
         _ => ([10, 0, 0, 67 + source / 16], 30_000).into(),

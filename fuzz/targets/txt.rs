@@ -1,11 +1,12 @@
 //! TXT of both wires: what is read, said again and read again, is the same; and it stays within its bounds.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use flate2::Compression;
 use mdns_registry::limits;
@@ -23,10 +24,10 @@ pub fn run(data: &[u8]) {
             let (label, port) = (input.text(), input.word());
             let _ = read_dns_sd(&label, &strings(input.0), port);
         }
-        1 => of_our_kind(strings(input.0)),
-        2 => of_our_kind(with_payload('j', input.0)),
-        3 => of_our_kind(with_payload('z', input.0)),
-        4 => of_our_kind(with_payload('z', &deflated(input.0))),
+        1 => drop(of_our_kind(strings(input.0))),
+        2 => drop(of_our_kind(with_payload('j', input.0))),
+        3 => assert_bounded(input.0, of_our_kind(with_payload('z', input.0))),
+        4 => drop(of_our_kind(with_payload('z', &deflated(input.0)))),
         5 => {
             let (labels, port) = ([input.short(), input.short(), input.short()], input.word());
             read_go_micro(&labels, &strings(input.0), port, address(&mut input));
@@ -69,10 +70,20 @@ fn value(strings: &[Vec<u8>], key: &str) -> Option<String> {
 }
 
 /// Under the label that the registry it names would give it.
-fn of_our_kind(strings: Vec<Vec<u8>>) {
+fn of_our_kind(strings: Vec<Vec<u8>>) -> Result<Record, Refused> {
     let text = |key: &str| value(&strings, key).unwrap_or_default();
     let label = dnssd::instance_label(&text("owner"), &text("service"), &text("id"));
-    let _ = read_dns_sd(&label, &strings, 80);
+    read_dns_sd(&label, &strings, 80)
+}
+
+/// What inflates to more than it may is refused for that, or for its own size.
+fn assert_bounded(deflated: &[u8], read: Result<Record, Refused>) {
+    let most = limits::INFLATED_BYTES as u64;
+    let mut inflated = Vec::new();
+    let inflates = ZlibDecoder::new(deflated).take(most + 1).read_to_end(&mut inflated).is_ok();
+    if inflates && inflated.len() > limits::INFLATED_BYTES {
+        assert!(matches!(read, Err(Refused::TxtSize | Refused::TxtInflatedSize)), "{read:?}");
+    }
 }
 
 fn read_dns_sd(label: &str, strings: &[Vec<u8>], port: u16) -> Result<Record, Refused> {
@@ -120,7 +131,11 @@ fn go_micro_of(deflated: &[u8], json: &[u8], address: Option<IpAddr>) {
 }
 
 fn read_go_micro(labels: &[&[u8]], said: &[Vec<u8>], port: u16, address: Option<IpAddr>) {
-    let Ok(read) = gomicro::decode(labels, said, port, address) else { return };
+    let read = gomicro::decode(labels, said, port, address);
+    if let Ok(deflated) = HEXLOWER_PERMISSIVE.decode(&said.concat()) {
+        assert_bounded(&deflated, read.clone());
+    }
+    let Ok(read) = read else { return };
     let domain = read.go_micro.expect("the domain it was said in");
     assert_within_bounds(&read);
     if gomicro::check(&read, domain).is_err() {
