@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::exchange::{position, Range, Sum, Tag};
 use super::interest::asks_for;
-use super::message::{Data, Record};
+use super::message::{Data, Record, IN};
 use super::name::Name;
-use super::publication::{give_back, strings, IN};
+use super::publication::{give_back, strings};
 use super::zone::ZONE;
 use crate::limits;
 use crate::model::Service;

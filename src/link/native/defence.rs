@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::endpoint::Endpoint;
-use super::message::{Data, Message, Record};
+use super::message::{Data, Message, Record, IN};
 use super::name::Name;
-use super::publication::{part, strings, IN};
+use super::publication::{part, strings};
 use super::zone::ZONE;
 use crate::record::{Key, Time};
 use crate::refused::Refused;

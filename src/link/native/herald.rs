@@ -7,11 +7,11 @@ use std::net::IpAddr;
 
 use super::alive::{Alive, SERVICES};
 use super::exchange::{position, Sum, ALL};
-use super::message::{rtype, Data, Record};
+use super::message::{rtype, Data, Record, IN};
 use super::name::Name;
 use super::outbox::{Outbox, Place};
 use super::pack::Packer;
-use super::publication::{part, Node, Publications, IN};
+use super::publication::{part, Node, Publications};
 use super::responder::place_id;
 use super::unsaid::Unsaid;
 use super::zone::ZONE;

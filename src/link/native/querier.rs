@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::exchange::Exchange;
-use super::message::{rtype, Builder, Question, Record};
+use super::message::{rtype, Builder, Question, Record, IN};
 use super::name::Name;
 use super::outbox::Place;
-use super::publication::IN;
 use super::serve::MESSAGE;
 use super::zone::ZONE;
 use crate::record::{self, Time};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::message::{rtype, Builder, Data, Message, Question, Record, LARGEST_BUILT};
+use super::message::{rtype, Builder, Data, Message, Question, Record, IN, LARGEST_BUILT};
 use super::name::Name;
 use super::outbox::Place;
 use super::pace::Bucket;
-use super::publication::{part, rdata, Node, Publications, IN, LEGACY_TTL};
+use super::publication::{part, rdata, Node, Publications, LEGACY_TTL};
 use super::serve::MESSAGE;
 use super::zone::ZONE;
 use crate::record::{Key, Owner, Question as About, Time};

@@ -175,14 +175,14 @@ impl Reply<'_> {
 
     /// Everything in the ranges, as far as the budget goes.
     fn records(&mut self, owner: &str, ranges: &[Range]) {
-        // What was said of other ranges may be all that the asker gets: one who has not proven itself asks again.
-        if self.is_spent() {
-            return;
-        }
         let mut builder = self.builder(COVERED);
         let mut verdicts: Vec<Verdict> = Vec::new();
         let mut hosts: Vec<Name> = Vec::new();
         for range in ranges {
+            // By what was said of others: who has not proven itself asks again.
+            if self.is_spent() {
+                return;
+            }
             let mut first = *range.start();
             for key in self.known.keys(owner, self.asked.about, range) {
                 let Some(node) = self.known.get(key) else { continue };
@@ -219,9 +219,6 @@ impl Reply<'_> {
                 let full = std::mem::replace(&mut builder, self.builder(COVERED));
                 self.push(full, std::mem::take(&mut verdicts));
                 hosts.clear();
-                if self.is_spent() {
-                    return;
-                }
             }
         }
         if !verdicts.is_empty() {

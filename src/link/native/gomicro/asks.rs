@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use crate::limits;
 use crate::link::native::exchange::Exchange;
-use crate::link::native::message::{rtype, Builder, Question as Dns};
+use crate::link::native::message::{rtype, Builder, Question as Dns, IN};
 use crate::link::native::name::{Case, Name};
 use crate::link::native::outbox::{one_family, Outbox};
 use crate::link::native::pace::Bucket;
-use crate::link::native::publication::IN;
 use crate::link::native::serve::MESSAGE;
 use crate::link::native::site::Site;
 use crate::options::Domain;

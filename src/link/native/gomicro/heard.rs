@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crate::limits;
 use crate::link::native::cache::Source;
 use crate::link::native::interest::asks_for;
-use crate::link::native::message::{Data, Message};
+use crate::link::native::message::{Data, Message, Record as Dns, IN};
 use crate::link::native::name::Name;
-use crate::link::native::publication::{strings, IN};
+use crate::link::native::publication::strings;
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Record, Time};
 use crate::refused::{Refusals, Refused};
@@ -37,26 +37,23 @@ pub struct Entry<'a> {
 /// The entries of a message: an SRV record with its TXT and the address of its target.
 pub fn entries<'a>(message: &'a Message, refused: &Refusals) -> Vec<Entry<'a>> {
     let all = || message.answers.iter().chain(&message.additionals).filter(|record| record.class == IN);
-    let entry = |record: &'_ crate::link::native::message::Record| {
+    let (mut texts, mut addresses) = (HashMap::<&Name, &[u8]>::new(), HashMap::<&Name, IpAddr>::new());
+    for record in all() {
+        match &record.data {
+            Data::Txt(data) => drop(texts.entry(&record.name).or_insert(data)),
+            Data::A(v4) => drop(addresses.entry(&record.name).or_insert(IpAddr::V4(*v4))),
+            Data::Aaaa(v6) => drop(addresses.entry(&record.name).or_insert(IpAddr::V6(*v6))),
+            _ => {}
+        }
+    }
+    let entry = |record: &'a Dns| {
         let Data::Srv { port, target } = &record.data else { return None };
-        let txt = all().find_map(|other| match &other.data {
-            Data::Txt(data) if other.name == record.name => Some(&**data),
-            _ => None,
-        });
-        let address = all().filter(|other| other.name == *target).find_map(|other| match other.data {
-            Data::A(v4) => Some(IpAddr::V4(v4)),
-            Data::Aaaa(v6) => Some(IpAddr::V6(v6)),
-            _ => None,
-        });
-        Some((*port, address, txt?))
+        let (txt, address) = (*texts.get(&record.name)?, addresses.get(target).copied());
+        Some(Entry { name: &record.name, ttl: record.ttl, port: *port, address, txt })
     };
-    let whole = |record| entry(record).map(|(port, address, txt)| (record, port, address, txt));
-    let mut all = all().filter_map(whole);
-    let entries = all.by_ref().take(ENTRIES);
-    let entries =
-        entries.map(|(record, port, address, txt)| Entry { name: &record.name, ttl: record.ttl, port, address, txt });
-    let entries = entries.collect();
-    refused.add(Refused::GoMicroTooManyEntries, all.count() as u64);
+    let mut whole = all().filter_map(entry);
+    let entries = whole.by_ref().take(ENTRIES).collect();
+    refused.add(Refused::GoMicroTooManyEntries, whole.count() as u64);
     entries
 }
 
