@@ -1,34 +1,23 @@
 //! What a hostile link and callers without number cost: live heap, in virtual time. Apart from `memory.rs`, which counts
 //! in bytes, so that nothing of this is counted there.
 
+mod heap;
 #[path = "segment/net.rs"]
 #[allow(dead_code)]
 mod net;
 
-use std::alloc::System;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
 
+use heap::{live, TURN};
 use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
 use mdns_registry::link::native::name::Name;
 use mdns_registry::Selection;
 use net::{service, Net, Weather};
-use stats_alloc::{StatsAlloc, INSTRUMENTED_SYSTEM};
-
-#[global_allocator]
-static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-/// The heap is that of all tests.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// What a watch may take and all may leave, bytes, and what strangers may fill of two hosts, kB: as measured and a tenth.
 const WATCH: i64 = 410;
 const LEFT: i64 = 31_000;
 const FLOODED_KB: i64 = 60_000;
-
-fn live() -> i64 {
-    let stats = HEAP.stats();
-    i64::try_from(stats.bytes_allocated).unwrap() - i64::try_from(stats.bytes_deallocated).unwrap()
-}
 
 /// Ten minutes of it: whatever may be kept of strangers is kept, and no more.
 #[test]

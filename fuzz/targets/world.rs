@@ -9,8 +9,8 @@ use mdns_registry::engine::{Engine, Output as Told, WatchId};
 use mdns_registry::event::{Action, Event};
 use mdns_registry::limits;
 use mdns_registry::link::native::message::{self, LARGEST_BUILT};
-use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via};
-use mdns_registry::link::{Message, Patience, Scope, Station};
+use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via, PATIENCE};
+use mdns_registry::link::{Message, Scope, Station};
 use mdns_registry::options::Wires;
 use mdns_registry::record::{Interface, Key, Owner, Time};
 use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
@@ -19,12 +19,6 @@ pub const MDNS: u16 = 5_353;
 pub const DIRECT: u16 = 40_000;
 pub const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
 pub const LINK: u32 = 2;
-/// As the native link tells it.
-const PATIENCE: Patience = Patience {
-    check_after: Duration::from_secs(86_400),
-    grace: Duration::from_secs(1),
-    answer: Duration::from_millis(500),
-};
 /// Datagrams kept to be sent again.
 const KEPT: usize = 32;
 /// How often an endpoint may want to be woken for nothing at one time, and in all within a second.

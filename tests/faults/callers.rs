@@ -12,8 +12,9 @@ use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{fork, ForkResult};
 use serde_json::{json, Value};
 
+use crate::heap;
 use crate::lab::role::{is_played, tell};
-use crate::lab::{Host, Lab, Process, SOON};
+use crate::lab::{eventually, Host, Lab, Process, SOON};
 use crate::measure::{self, seconds};
 use crate::peer::{id, Peer, FLEET};
 use crate::report::Outcome;
@@ -152,8 +153,9 @@ fn forks() -> Value {
         mdnsreg_watch_start(pushed, Some(fork_inside), (&raw const handles).cast_mut().cast(), None, null_mut())
     };
     assert_eq!(status, Status::OK.code());
-    until(|| FORKED_INSIDE.load(Ordering::SeqCst) != 0);
-    let inside = FORKED_INSIDE.load(Ordering::SeqCst) == YES;
+    let inside = eventually("a fork inside the callback", SOON, || {
+        Some(FORKED_INSIDE.load(Ordering::SeqCst)).filter(|forked| *forked != 0)
+    }) == YES;
     let unharmed = register(registry, 1) == Status::OK.code() && found(registry) == Status::OK.code();
     // Long enough for what is said unasked to be heard.
     thread::sleep(Duration::from_secs(3));
@@ -163,14 +165,6 @@ fn forks() -> Value {
     // Killed by the end of the scenario: it says no goodbye meanwhile.
     thread::sleep(LONG);
     told
-}
-
-fn until(mut is: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is() {
-        assert!(began.elapsed() < SOON, "not in time");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 const THREADS: usize = 8;
@@ -242,11 +236,6 @@ fn cycle(number: usize) -> Box<Cycle> {
     cycle
 }
 
-fn heap() -> i64 {
-    let stats = crate::HEAP.stats();
-    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
-}
-
 /// The table of handles takes what it ever takes when each of its 65,536 cells has been used.
 fn use_every_handle() {
     for _ in 0..1 << 16 {
@@ -264,12 +253,11 @@ fn cycles(threads: usize, cycles: usize) -> Value {
     drop((0..8).map(cycle).collect::<Vec<_>>());
     let settled = || {
         let mut last = (0, 0);
-        until(|| {
+        eventually("threads and descriptors settle", SOON, || {
             let now = (measure::descriptors(), measure::threads());
             thread::sleep(Duration::from_millis(100));
-            std::mem::replace(&mut last, now) == now
-        });
-        last
+            (std::mem::replace(&mut last, now) == now).then_some(now)
+        })
     };
     let before = settled();
     let load = || {
@@ -283,7 +271,7 @@ fn cycles(threads: usize, cycles: usize) -> Value {
     let all = load();
     settled();
     drop(all);
-    let (heap_before, began) = (heap(), Instant::now());
+    let (heap_before, began) = (heap::live(), Instant::now());
     let all = load();
     let seconds = began.elapsed().as_secs_f64();
     let after = settled();
@@ -292,7 +280,7 @@ fn cycles(threads: usize, cycles: usize) -> Value {
         "late": LATE.load(Ordering::SeqCst),
         "descriptors": after.0 as i64 - before.0 as i64,
         "threads": after.1 as i64 - before.1 as i64,
-        "heap": heap() - heap_before,
+        "heap": heap::live() - heap_before,
         "seconds": seconds,
     })
 }
@@ -338,14 +326,15 @@ fn stuck() -> Value {
     start(never, block, 0);
     start(quick, note, 0);
     let began = Instant::now();
-    until(|| BLOCKED.load(Ordering::SeqCst) == 2);
+    eventually("both callbacks", SOON, || (BLOCKED.load(Ordering::SeqCst) == 2).then_some(()));
     let mut longest = 0;
     const CHANGES: usize = 50;
     for node in 0..CHANGES {
         let changed = measure::now();
         assert_eq!(register(registry, node), Status::OK.code());
-        until(|| LAST_TOLD.load(Ordering::SeqCst) >= changed);
-        longest = longest.max(LAST_TOLD.load(Ordering::SeqCst) - changed);
+        let told =
+            eventually("the change", SOON, || Some(LAST_TOLD.load(Ordering::SeqCst)).filter(|told| *told >= changed));
+        longest = longest.max(told - changed);
     }
     let asked = Instant::now();
     // SAFETY: as above.

@@ -47,9 +47,7 @@ pub fn a_wall_clock_that_steps_by_an_hour(link: LinkKind) -> Outcome {
         return Outcome::missed("not visible before the step");
     }
     thread::sleep(Duration::from_secs(3));
-    let events = |peers: &mut [Peer]| {
-        peers.iter_mut().map(|peer| peer.state()).map(|s| s.created + s.updated + s.deleted).sum::<u64>()
-    };
+    let events = |peers: &mut [Peer]| peers.iter_mut().map(|peer| peer.state().events()).sum::<u64>();
     let told = events(&mut peers);
     for seconds in [HOUR_S, 0, -HOUR_S] {
         step(seconds);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::lab::avahi::Avahi;
 use crate::lab::{Host, Lab, SOON};
-use crate::measure::{now, seconds, since, sound};
+use crate::measure::{now, seconds, since, sound, within};
 use crate::peer::{register, Peer};
 use crate::relay::{Relay, Weather};
 use crate::report::Outcome;
@@ -46,23 +46,14 @@ pub fn packets_doubled_late_and_out_of_order(link: LinkKind) -> Outcome {
     }
     // Each has what it registered whatever comes from the wire.
     let quiet = now();
-    let mut told = None;
-    while since(quiet) < QUIET {
-        match sound(&mut peers) {
-            Ok(present) => {
-                let events: u64 =
-                    peers.iter_mut().map(|peer| peer.state()).map(|s| s.created + s.updated + s.deleted).sum();
-                told = Some((since(quiet), present.len(), events));
-                break;
-            }
-            Err(_) => thread::sleep(EVERY),
-        }
-    }
-    let Some((took, nodes, events)) = told else {
-        return Outcome::missed(format!("not the same within {}", seconds(QUIET))).and(sound(&mut peers));
+    let same = within(QUIET, || sound(&mut peers));
+    let took = since(quiet);
+    let events: u64 = peers.iter_mut().map(|peer| peer.state().events()).sum();
+    let measured = match same {
+        Ok(same) => format!("the same {} nodes {} later", same.len(), seconds(took)),
+        Err(_) => format!("not the same within {}", seconds(QUIET)),
     };
-    Outcome::new(true, format!("{CHANGES} changes, {events} events; the same {nodes} nodes {} later", seconds(took)))
-        .and(sound(&mut peers))
+    Outcome::new(true, format!("{CHANGES} changes, {events} events; {measured}")).and(sound(&mut peers))
 }
 
 pub fn avahi_first_on_the_same_host(link: LinkKind) -> Outcome {
@@ -89,27 +80,21 @@ fn beside_avahi(link: LinkKind, avahi_first: bool) -> Outcome {
     let mut publisher = on_a.spawn("avahi-publish", &PRINTER);
     publisher.expect_line("it is published", SOON, |line| line.starts_with("Established"));
     let began = now();
-    let ours = loop {
+    let ours = within(SEEN_WITHIN, || {
         let seen = [&on_a, &on_c].map(|avahi| {
             let found = avahi.browse("_mdns-registry._tcp", SOON);
             found.iter().filter(|shown| shown.protocol == "IPv4" && (10_000..10_002).contains(&shown.port)).count()
         });
-        if seen == [2, 2] {
-            break since(began);
-        }
-        if since(began) > SEEN_WITHIN {
-            return Outcome::missed(format!("avahi on either host sees {seen:?} of our 2 nodes"));
-        }
-    };
-    let theirs = loop {
+        (seen == [2, 2]).then(|| since(began)).ok_or(seen)
+    });
+    let theirs = within(SEEN_WITHIN.saturating_sub(since(began)), || {
         let seen = peers.each_mut().map(|peer| peer.state().visible);
-        if seen == [3, 3] {
-            break since(began);
-        }
-        if since(began) > SEEN_WITHIN {
-            return Outcome::missed(format!("we see {seen:?} nodes, not 3, one of them of avahi"));
-        }
-        thread::sleep(EVERY);
+        (seen == [3, 3]).then(|| since(began)).ok_or(seen)
+    });
+    let (ours, theirs) = match (ours, theirs) {
+        (Err(seen), _) => return Outcome::missed(format!("avahi on either host sees {seen:?} of our 2 nodes")),
+        (_, Err(seen)) => return Outcome::missed(format!("we see {seen:?} nodes, not 3, one of them of avahi")),
+        (Ok(ours), Ok(theirs)) => (ours, theirs),
     };
     Outcome::new(true, format!("avahi sees ours after {}, we see its after {}", seconds(ours), seconds(theirs)))
 }

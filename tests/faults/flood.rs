@@ -10,11 +10,11 @@ use mdns_registry::link::native::name::Name;
 use mdns_registry::LinkKind;
 use serde_json::{json, Value};
 
+use crate::lab::radio::in_the_group;
 use crate::lab::role::MDNS_GROUP;
 use crate::lab::{Host, Lab};
-use crate::measure::{all_see, megabytes, now, seconds, sent};
+use crate::measure::{self, all_see, megabytes, now, seconds, sent, within};
 use crate::peer::{Peer, State, FLEET};
-use crate::radio;
 use crate::report::Outcome;
 
 const NODES: u32 = 100;
@@ -63,6 +63,10 @@ impl Scene {
     }
 }
 
+fn on_port(port: u16) -> UdpSocket {
+    in_the_group((Ipv4Addr::UNSPECIFIED, port).into())
+}
+
 /// Sends `count` datagrams at so many a second, as `next` gives them; how long it took.
 fn send(socket: &UdpSocket, count: u32, per_second: u32, mut next: impl FnMut(u32) -> Vec<u8>) -> Duration {
     let began = Instant::now();
@@ -82,7 +86,7 @@ const FLOOD_S: u32 = 60;
 
 pub fn ten_thousand_questions_a_second(link: LinkKind) -> Outcome {
     let mut scene = Scene::new(link);
-    let (group, own) = scene.stranger.inside(|| (radio::group(), radio::own_port()));
+    let (group, own) = scene.stranger.inside(|| (on_port(MDNS_GROUP.1), on_port(0)));
     let ask = |name: &str, rtype: u16, unicast: bool| {
         let mut message = Builder::query(0, 1_452);
         let name = Name::from_dotted(name).expect("a name");
@@ -163,7 +167,7 @@ pub fn a_million_nodes_of_the_service_that_is_watched(link: LinkKind) -> Outcome
 /// A million messages to the group; what is kept of them is bounded, and what was there is there.
 fn flooded(link: LinkKind, per_second: u32, next: impl FnMut(u32) -> Vec<u8> + Send) -> Outcome {
     let mut scene = Scene::new(link);
-    let group = scene.stranger.inside(radio::group);
+    let group = scene.stranger.inside(|| on_port(MDNS_GROUP.1));
     let took = send(&group, MESSAGES, per_second, next);
     let (heap, resident) = scene.grown();
     // Changes come through, and soon.
@@ -183,15 +187,9 @@ fn flooded(link: LinkKind, per_second: u32, next: impl FnMut(u32) -> Vec<u8> + S
 }
 
 /// Until the subject sees round 1 of the other's nodes.
-fn all_changed(subject: &mut Peer, since: u64) -> Option<Duration> {
-    let end = since + 20_000_000_000;
-    while now() < end {
-        if subject.seen_of(NODES / 2..NODES, Some(1)) == NODES as usize / 2 {
-            return Some(Duration::from_nanos(now() - since));
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    None
+fn all_changed(subject: &mut Peer, began: u64) -> Option<Duration> {
+    let mut all = || subject.seen_of(NODES / 2..NODES, Some(1)) == NODES as usize / 2;
+    within(Duration::from_secs(20), || all().then(|| measure::since(began)).ok_or(())).ok()
 }
 
 /// A message about a node that nobody asked for, no two alike: most of our type, some of another.

@@ -1,6 +1,5 @@
 //! Forgeries about a live node: by a third host, and in the name of the node's own.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::thread;
 use std::time::Duration;
@@ -136,7 +135,7 @@ impl Scene {
 /// Forges in the name of the node's own host, and in a stranger's. What is repaired may be told as a node that went and
 /// came back, but for a goodbye.
 fn by_anybody(link: LinkKind, forge: Forge, may_go: bool) -> Outcome {
-    let mut told = BTreeMap::new();
+    let mut told = Vec::new();
     let mut held = true;
     for (who, owner) in [("in its host's name", true), ("in a stranger's", false)] {
         let mut scene = Scene::new(link);
@@ -146,12 +145,11 @@ fn by_anybody(link: LinkKind, forge: Forge, may_go: bool) -> Outcome {
         let wrong = scene.wrong_for(from, MDNS, &message);
         let lost = scene.peers[1].state().deleted - deleted;
         held &= wrong.is_some_and(|wrong| wrong <= REPAIRED_WITHIN) && (may_go || lost == 0);
-        told.insert(who, verdict(wrong, lost));
+        told.push(format!("{who}: {}", verdict(wrong, lost)));
         if let Err(how) = sound(&mut scene.peers[1..]) {
             return Outcome::missed(how);
         }
     }
-    let told: Vec<String> = told.into_iter().map(|(who, what)| format!("{who}: {what}")).collect();
     Outcome::new(held, told.join("; "))
 }
 

@@ -14,6 +14,8 @@ mod death;
 mod disorder;
 mod flood;
 mod forged;
+#[path = "../heap/mod.rs"]
+mod heap;
 mod interfaces;
 #[path = "../lab/mod.rs"]
 mod lab;
@@ -26,14 +28,8 @@ mod report;
 mod soak;
 mod starved;
 
-use std::alloc::System;
-
 use mdns_registry::LinkKind;
 use report::play;
-use stats_alloc::{StatsAlloc, INSTRUMENTED_SYSTEM};
-
-#[global_allocator]
-static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// On which links a scenario is played.
 #[derive(PartialEq)]

@@ -9,7 +9,7 @@ use nix::time::{clock_gettime, ClockId};
 use crate::lab::Host;
 use crate::peer::{Peer, Present, State};
 
-/// How often peers are asked what they see.
+/// How often it is asked.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The clock of all processes of this machine, nanoseconds.
@@ -60,14 +60,21 @@ pub fn descriptors() -> usize {
 
 /// Packets and bytes that a host has sent by its interface.
 pub fn sent(host: &Host) -> (u64, u64) {
-    let read = |name: &str| {
-        let text = host.inside(|| fs::read_to_string("/proc/thread-self/net/dev").expect("/proc"));
-        let line = text.lines().find_map(|line| line.trim().strip_prefix("eth0:").map(str::to_owned));
-        let line = line.expect("the interface");
-        let column = if name == "bytes" { 8 } else { 9 };
-        line.split_whitespace().nth(column).and_then(|word| word.parse().ok()).expect("a number")
-    };
-    (read("packets"), read("bytes"))
+    let text = host.inside(|| fs::read_to_string("/proc/thread-self/net/dev").expect("/proc"));
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("eth0:")).expect("the interface");
+    let column = |i: usize| line.split_whitespace().nth(i).and_then(|word| word.parse().ok()).expect("a number");
+    (column(9), column(8))
+}
+
+/// Asks until the answer is good; the last one when none was within `limit`.
+pub fn within<T, E>(limit: Duration, mut answer: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    let began = now();
+    loop {
+        match answer() {
+            Err(_) if since(began) < limit => thread::sleep(LOOK),
+            answer => return answer,
+        }
+    }
 }
 
 /// Waits until each peer sees so many nodes; how long after `began` the last came to it. `None` if one has not within
@@ -81,22 +88,14 @@ pub fn all_see<'a>(
     let end = now() + limit.as_nanos() as u64;
     let mut last = began;
     for peer in peers {
-        loop {
-            let state = peer.state();
-            if state.visible == nodes {
-                last = last.max(state.changed_at);
-                break;
-            }
-            if now() > end {
-                return None;
-            }
-            thread::sleep(LOOK);
-        }
+        let left = Duration::from_nanos(end.saturating_sub(now()));
+        let seen = within(left, || Some(peer.state()).filter(|state| state.visible == nodes).ok_or(()));
+        last = last.max(seen.ok()?.changed_at);
     }
     Some(Duration::from_nanos(last - began))
 }
 
-/// The invariants that hold of every peer at rest: I3, I4, and I7, as each answers. What all see, if they see the same.
+/// What holds of every peer at rest: I3 and I4. What all see, if they see the same.
 pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
     let mut common: Option<Present> = None;
     for peer in peers {

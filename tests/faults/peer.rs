@@ -15,7 +15,7 @@ use serde_json::{json, Value};
 use crate::lab::fold::{nodes_of, Fold};
 use crate::lab::role::{is_played, tell};
 use crate::lab::{eventually, Host, Lab, Process};
-use crate::{measure, HEAP};
+use crate::{heap, measure};
 
 pub const ROLE: &str = "a_peer_sees_what_it_registers";
 pub const FLEET: &str = "fleet";
@@ -24,17 +24,15 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 const AGREES_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a peer has been told so far, and what it takes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct State {
     /// Nodes of the fleet.
     pub visible: usize,
     pub created: u64,
     pub updated: u64,
     pub deleted: u64,
-    /// Of the last event, and of the last that was no echo of the one before it: nanoseconds of the monotonic clock.
+    /// When the last event came, as `measure::now` tells.
     pub changed_at: u64,
-    /// Whether the watch was told all that was there.
-    pub synced: bool,
     /// How the order of events was broken, if it was (I4).
     pub broken: Option<String>,
     /// Live heap, bytes.
@@ -43,6 +41,13 @@ pub struct State {
     pub resident: i64,
     pub descriptors: usize,
     pub threads: usize,
+}
+
+impl State {
+    /// So many events in all.
+    pub fn events(&self) -> u64 {
+        self.created + self.updated + self.deleted
+    }
 }
 
 /// What is present, by node id.
@@ -251,27 +256,18 @@ impl Played {
     }
 
     fn state(&self) -> Value {
-        let state = {
-            let seen = self.seen.lock().expect("no panic while held");
-            State {
-                visible: seen.fold.services().count(),
-                created: seen.count("create"),
-                updated: seen.count("update"),
-                deleted: seen.count("delete"),
-                changed_at: seen.changed_at,
-                synced: seen.fold.synced,
-                broken: seen.broken.clone(),
-                ..State::default()
-            }
-        };
-        let stats = HEAP.stats();
-        let live = |bytes: usize| i64::try_from(bytes).expect("bytes");
+        let seen = self.seen.lock().expect("no panic while held");
         json!(State {
-            heap: live(stats.bytes_allocated) - live(stats.bytes_deallocated),
+            visible: seen.fold.services().count(),
+            created: seen.count("create"),
+            updated: seen.count("update"),
+            deleted: seen.count("delete"),
+            changed_at: seen.changed_at,
+            broken: seen.broken.clone(),
+            heap: heap::live(),
             resident: measure::resident(),
             descriptors: measure::descriptors(),
             threads: measure::threads(),
-            ..state
         })
     }
 
@@ -293,19 +289,17 @@ impl Played {
     }
 
     fn present(&self) -> Value {
-        let end = Instant::now() + AGREES_WITHIN;
-        loop {
+        let agree = || {
             let looked_up = self.looked_up();
             let told = self.seen.lock().expect("no panic while held").fold.nodes();
-            if told == looked_up {
-                let present: Present = told.iter().map(|node| place(&node["node"])).collect();
-                return json!({ "present": present });
+            match told == looked_up {
+                true => Ok(told.iter().map(|node| place(&node["node"])).collect::<Present>()),
+                false => Err(format!("told of {} nodes, a lookup finds {} or others", told.len(), looked_up.len())),
             }
-            if Instant::now() > end {
-                let (told, looked_up) = (told.len(), looked_up.len());
-                return json!({ "disagrees": format!("told of {told} nodes, a lookup finds {looked_up} or others") });
-            }
-            thread::sleep(Duration::from_millis(20));
+        };
+        match measure::within(AGREES_WITHIN, agree) {
+            Ok(present) => json!({ "present": present }),
+            Err(how) => json!({ "disagrees": how }),
         }
     }
 

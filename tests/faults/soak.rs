@@ -9,7 +9,7 @@ use mdns_registry::LinkKind;
 use serde_json::json;
 
 use crate::lab::{Host, Lab};
-use crate::measure::{all_see, now, seconds, sent, sound};
+use crate::measure::{all_see, now, seconds, sent, since, sound, within};
 use crate::peer::{id, register, Peer, Place, Present, State};
 use crate::report::Outcome;
 
@@ -128,25 +128,9 @@ impl Day {
 
     /// Pauses until all see what there is, and holds them to the invariants; how long it took.
     fn whole(&mut self) -> Result<Duration, String> {
-        let began = Instant::now();
-        loop {
-            let seen = sound(&mut self.peers).and_then(|present| self.as_it_is(&present));
-            match seen {
-                Ok(()) => return Ok(began.elapsed()),
-                Err(how) if began.elapsed() > WHOLE_WITHIN => return Err(how),
-                Err(_) => thread::sleep(Duration::from_millis(50)),
-            }
-        }
-    }
-
-    fn as_it_is(&self, present: &Present) -> Result<(), String> {
-        let rounds: BTreeMap<&String, u64> = present.iter().map(|(id, Place { round, .. })| (id, *round)).collect();
-        let ids: Vec<(String, u64)> = self.truth.iter().map(|(node, round)| (id(*node), *round)).collect();
-        let wanted: BTreeMap<&String, u64> = ids.iter().map(|(id, round)| (id, *round)).collect();
-        match rounds == wanted {
-            true => Ok(()),
-            false => Err(format!("I1: {} nodes are seen, {} are registered, or others", rounds.len(), wanted.len())),
-        }
+        let Day { peers, truth, .. } = self;
+        let began = now();
+        within(WHOLE_WITHIN, || as_it_is(truth, &sound(&mut *peers)?)).map(|()| since(began))
     }
 
     /// A process that registers and is killed (I2).
@@ -172,6 +156,15 @@ impl Day {
         self.whole()?;
         thread::sleep(FORGOTTEN_AFTER);
         Ok(())
+    }
+}
+
+fn as_it_is(truth: &BTreeMap<u32, u64>, present: &Present) -> Result<(), String> {
+    let seen: BTreeMap<String, u64> = present.iter().map(|(id, Place { round, .. })| (id.clone(), *round)).collect();
+    let wanted: BTreeMap<String, u64> = truth.iter().map(|(node, round)| (id(*node), *round)).collect();
+    match seen == wanted {
+        true => Ok(()),
+        false => Err(format!("I1: {} nodes are seen, {} are registered, or others", seen.len(), wanted.len())),
     }
 }
 

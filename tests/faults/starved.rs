@@ -1,6 +1,5 @@
 //! A process that may open no more descriptors, or take no more memory.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use mdns_registry::{LinkKind, Options, Registry};
@@ -8,10 +7,11 @@ use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use serde_json::{json, Value};
 
 use crate::lab::Lab;
-use crate::measure::{self, all_see, now, sound};
-use crate::peer::{Peer, State, FLEET};
+use crate::measure::{self, all_see, now, returned, sound, within};
+use crate::peer::{Peer, FLEET};
 use crate::report::Outcome;
 
+/// A thread of a closed registry may be about to end.
 const RETURNS_WITHIN: Duration = Duration::from_secs(5);
 /// A port that no registry of the process has sockets for.
 const OTHER_PORT: u16 = 5_399;
@@ -43,18 +43,9 @@ fn starved(link: LinkKind, of: &str) -> Outcome {
         told["works"], told["opened_ms"]
     );
     let held = told["error"].is_string() && told["works"] == true && told["opened_ms"].is_u64() && recovered;
-    Outcome::new(held, measured).and(returns(&mut peers[0], &before)).and(sound(&mut peers))
-}
-
-/// Waits until the peer holds no more than before: a thread of a closed registry may be about to end.
-fn returns(peer: &mut Peer, before: &State) -> Result<(), String> {
-    let began = now();
-    loop {
-        match measure::returned(before, &peer.state()) {
-            Err(_) if measure::since(began) < RETURNS_WITHIN => thread::sleep(Duration::from_millis(20)),
-            returned => return returned,
-        }
-    }
+    Outcome::new(held, measured)
+        .and(within(RETURNS_WITHIN, || returned(&before, &peers[0].state())))
+        .and(sound(&mut peers))
 }
 
 /// In the peer: takes away, opens another registry, gives back, and opens it again.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mdns_registry::event::Action;
 use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
 use mdns_registry::link::native::name::Name;
+use mdns_registry::options::Wires;
 use mdns_registry::record::Key;
 
 use super::net::{service, Net, Weather};
@@ -60,8 +61,13 @@ pub fn takeover(net: &Net, host: usize, key: &Key, revision: u64) -> Vec<Record>
 
 /// A host that publishes one node, and one that watches it.
 pub fn pair() -> (Net, usize, usize, Key) {
-    let mut net = Net::new(9, Weather::FAIR);
-    let (one, two) = (net.host(), net.host());
+    pair_on(9, Wires::DNS_SD)
+}
+
+/// The same by a seed and on other wires.
+pub fn pair_on(seed: u64, wires: Wires) -> (Net, usize, usize, Key) {
+    let mut net = Net::new(seed, Weather::FAIR);
+    let (one, two) = (net.host_with(wires), net.host_with(wires));
     net.watch(two, None);
     net.register(one, &service("greeter", 0..1), 120);
     net.run(5_000);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use mdns_registry::engine::{Engine, Lookup, LookupId, Output as Told, WatchId};
 use mdns_registry::event::{Action, Event};
 use mdns_registry::link::native::message;
-use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via};
-use mdns_registry::link::{Message, Patience, Scope, Station};
+use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via, PATIENCE};
+use mdns_registry::link::{Message, Scope, Station};
 use mdns_registry::options::Wires;
 use mdns_registry::record::{Interface, Owner, Question, Sighting, Time};
 use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
@@ -24,12 +24,6 @@ const MDNS: u16 = 5_353;
 const DIRECT: u16 = 40_000;
 const INTERFACE: u32 = 2;
 const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
-/// As the native link tells it.
-const PATIENCE: Patience = Patience {
-    check_after: Duration::from_secs(86_400),
-    grace: Duration::from_millis(750),
-    answer: Duration::from_millis(500),
-};
 
 /// What the link does to datagrams.
 #[derive(Clone, Copy, Debug)]

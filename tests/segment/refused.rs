@@ -16,8 +16,8 @@ use mdns_registry::refused::Refused;
 use mdns_registry::wire::dnssd;
 use mdns_registry::{limits, Domain, Selection};
 
-use super::hostile::{instance, invented_tag, record, response, service_type, strings, takeover, STRANGER};
-use super::net::{service, Net, Weather};
+use super::hostile::{instance, invented_tag, pair_on, record, response, service_type, strings, takeover, STRANGER};
+use super::net::{service, Net};
 
 const MICRO: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Micro), named: true };
 const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
@@ -33,14 +33,7 @@ struct Scene {
 
 impl Scene {
     fn on(wires: Wires) -> Scene {
-        let mut net = Net::new(60, Weather::FAIR);
-        let (one, two) = (net.host_with(wires), net.host_with(wires));
-        net.watch(two, None);
-        net.register(one, &service("greeter", 0..1), 120);
-        net.run(5_000);
-        assert_eq!(net.found(two, "greeter"), 1);
-        let owner = net.hosts[one].owner.clone();
-        let key = net.hosts[one].engine.keys_of(&owner)[0].clone();
+        let (net, one, two, key) = pair_on(60, wires);
         Scene { net, one, two, key }
     }
 
