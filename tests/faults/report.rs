@@ -96,8 +96,11 @@ fn the_page_has_every_scenario_and_none_missed() {
         let measured =
             |name: &str, link: LinkKind| fs::read_to_string(kept(name, link)).unwrap_or_else(|_| "not run".into());
         let (commit, date) = (said("git", &["rev-parse", "--short=12", "HEAD"]), said("date", &["-u", "+%F"]));
-        let run =
-            format!("\nThe last run: {date}, commit {commit}, {}, Linux {}.\n", machine(), said("uname", &["-r"]));
+        let (machine, linux) = (machine(), said("uname", &["-r"]));
+        let run = format!(
+            "\nWritten on {date}, commit {commit}, {machine}, Linux {linux}. What was not run again stands as it was \
+             measured before.\n"
+        );
         fs::write(page_path(), format!("{HEAD}{run}{}", rows(measured))).expect("written");
     }
     let page = fs::read_to_string(page_path()).expect("docs/faults.md: make faults");
