@@ -5,8 +5,8 @@ CC ?= cc
 PROFILE ?= release
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
-TARGET = $(or $(CARGO_TARGET_DIR),target)
-OUT = $(TARGET)/$(PROFILE)
+BUILT = $(or $(CARGO_TARGET_DIR),target)
+OUT = $(BUILT)/$(PROFILE)
 LIBRARY = $(OUT)/libmdns_registry.so
 SONAME = libmdns_registry.so.$(shell sed -n 's/#define MDNSREG_ABI_VERSION //p' include/mdns_registry.h)
 AS_PROFILE = --profile $(PROFILE:debug=dev)
@@ -17,10 +17,11 @@ SHARED = -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
 # made at once, with all that abidw reads; and the tool beside the tests, which have other features of its dependencies.
 RELEASED = $(filter-out debug,$(PROFILE))
 DEBUG = -C debuginfo=2
+FAULTS = $(CARGO) test --profile simulate --test faults --
 BESIDE_IT = $(if $(RELEASED),,--tests --examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help build library install uninstall demo test lint conformance bench bench-python bench-network simulate misuse clean
+.PHONY: help build library install uninstall demo test lint conformance faults fuzz fuzz-corpus bench bench-python bench-network simulate misuse clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +54,8 @@ demo: build ## a C program registers, the tool watches: on loopback, in under a 
 lint: ## format, clippy, documentation and types, every warning an error
 	@tests/need.sh cargo cc go python3-venv
 	$(CARGO) fmt --all --check
+# Clippy sees what the fuzzer runs in tests/fuzz_corpus.rs.
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 # One package at a time: together cargo would build the library with the features of both.
 	for package in mdns-registry mdns-registry-python; do \
 		$(CARGO) clippy --package $$package --all-targets -- -D warnings && \
@@ -68,7 +71,7 @@ test: ## lint and all tests; installs what they need where it may
 		avahi-daemon avahi-browse dbus-daemon go nft nsenter ip unshare mount
 	@$(MAKE) --no-print-directory lint
 # What the tests in the sandbox could not fetch or build.
-	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(TARGET)/installed DESTDIR=
+	@$(MAKE) --no-print-directory install PROFILE=debug PREFIX=$(BUILT)/installed DESTDIR=
 	@tests/stories/run.sh prepare
 	@tests/peers/gomicro/build.sh
 	@tests/all.sh
@@ -76,6 +79,22 @@ test: ## lint and all tests; installs what they need where it may
 conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conformance.md
 	@tests/need.sh cargo cc nft ip unshare mount nsenter
 	BLESS=1 RUST_TEST_THREADS=12 $(CARGO) test --test conformance
+
+# Those that mostly wait are played twelve at a time, those that want the machine for themselves after them. The soak
+# takes SOAK_MINUTES, or 20.
+faults: ## what a registry must survive, on both links, in an hour; writes docs/faults.md; one alone by SCENARIO=name
+	@tests/need.sh cargo cc avahi-daemon avahi-publish dbus-daemon nft nsenter ip unshare mount
+	$(if $(SCENARIO),$(FAULTS) $(SCENARIO),$(FAULTS) short:: long:: --test-threads 12)
+	$(if $(SCENARIO),,$(FAULTS) alone:: --test-threads 1)
+	$(if $(SCENARIO),,BLESS=1 $(FAULTS) report::)
+
+fuzz: ## each target a minute, or FUZZ_SECONDS; one by TARGET=packets
+	@tests/need.sh cargo cc c++ ip unshare mount
+	@fuzz/run.sh $(TARGET)
+
+fuzz-corpus: ## keep of what the fuzzer found new what covers more, in fuzz/corpus
+	@tests/need.sh cargo cc c++ ip unshare mount
+	@fuzz/run.sh corpus
 
 bench: ## benchmarks; writes benches/REPORT.md
 	@tests/need.sh cargo cc ip unshare mount
@@ -93,9 +112,9 @@ simulate: ## whole endpoints by the thousand, in virtual time
 	@tests/need.sh cargo cc ip unshare mount
 	$(CARGO) bench --profile simulate --bench segment
 
-misuse: ## CALLS=10000000 of the C functions at random, under AddressSanitizer; a SEED= to play again
+misuse: ## ten million calls at random under AddressSanitizer; CALLS and SEED to choose others
 	@tests/need.sh cargo gcc ip unshare mount
-	tests/misuse.sh $(or $(CALLS),10000000) $(SEED)
+	tests/misuse.sh $(or $(CALLS),10000000) $(or $(SEED),1)
 
 clean: ## remove all that was built
 	$(CARGO) clean

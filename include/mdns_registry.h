@@ -457,7 +457,7 @@ mdnsreg_status mdnsreg_get_service(mdnsreg_registry *registry,
 mdnsreg_status mdnsreg_list_services(mdnsreg_registry *registry, char **out_json, mdnsreg_error **err);
 
 /**
- * What the registry has done and dropped, counted.
+ * What the registry has done and refused, counted; `refused` by the reasons of docs/limits.md.
  *
  * @param registry  the registry, not NULL
  * @param out_json  [out, owned] a JSON object; free it with mdnsreg_string_free

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock;
-use crate::drill::{self, Place};
 use crate::driver::{lock, Endpoint};
 use crate::engine::{Engine, Lookup, LookupId, Output, WatchId};
 use crate::error::{Error, Result};
@@ -20,9 +19,13 @@ use crate::options::{Options, WatchOptions, Wire};
 use crate::panics;
 use crate::pending::Pending;
 use crate::record::{Owner, Question, Sighting, Time};
+use crate::refused::{By, Refused};
 use crate::signal::Signal;
 use crate::system;
 use crate::wire::gomicro::Unfit;
+
+/// How long a registry waits after a turn that panicked.
+const REST: Duration = Duration::from_millis(100);
 
 pub(crate) struct Core {
     owner: Owner,
@@ -42,12 +45,9 @@ struct Open {
     signals: BTreeMap<WatchId, Arc<Signal>>,
     /// What the driver last saw as our deadline.
     scheduled: Option<Time>,
-    /// The last turn panicked: what is due waits until then.
-    resumes: Option<Time>,
+    /// No deadline is earlier.
+    rests_until: Time,
 }
-
-/// What is due may panic each time: it must not take up a processor.
-const AFTER_A_DEFECT: Duration = Duration::from_millis(100);
 
 impl Core {
     pub(crate) fn open(options: Options) -> Result<Arc<Core>> {
@@ -118,7 +118,6 @@ impl Core {
     ) -> Pending<Result<()>> {
         let mut state = lock(&self.state);
         let Some(open) = state.open.as_mut() else { return Pending::ready(Err(CLOSED)) };
-        drill::strike(Place::Verb);
         if let Err(error) = change(&mut open.engine, clock::now()) {
             return Pending::ready(Err(error));
         }
@@ -234,8 +233,12 @@ impl Core {
                 })
             })
             .collect();
-        let link: serde_json::Map<_, _> =
-            open.endpoint.counters().into_iter().map(|(name, count)| (name, count.into())).collect();
+        let link: BTreeMap<String, u64> = open.endpoint.counters().into_iter().collect();
+        let of_link = |reason: &Refused| reason.by() == By::Link;
+        let of_link = Refused::ALL.into_iter().filter(of_link).filter_map(|reason| link.get_key_value(reason.name()));
+        let of_link = of_link.map(|(name, count)| (name.as_str(), *count)).filter(|(_, count)| *count > 0);
+        let refused: BTreeMap<&str, u64> =
+            counts.dropped.iter().map(|(name, count)| (*name, *count)).chain(of_link).collect();
         Ok(serde_json::json!({
             "owner": &*self.owner,
             "nodes": counts.nodes,
@@ -244,6 +247,7 @@ impl Core {
             "interests": counts.interests,
             "resyncs": counts.resyncs,
             "expired": counts.expired,
+            "refused": refused,
             "dropped": counts.dropped,
             "interfaces": interfaces,
             "wires": wires(&state.options, &open.engine.left_out()),
@@ -256,14 +260,13 @@ impl Core {
     /// been handed to the network, or after 250 ms; `None` if the registry was closed already.
     pub(crate) fn close(&self) -> Option<oneshot::Receiver<()>> {
         let mut open = lock(&self.state).open.take()?;
-        let (done, handed) = oneshot::channel();
-        panics::survived("withdrawing what a registry registered", || {
-            drill::strike(Place::Close);
-            open.engine.withdraw_all();
-            open.flush(&self.owner, Some(done));
-        });
+        // Before all else: whoever waits is woken, whatever happens.
         open.signals.values().for_each(|signal| signal.end());
-        let ended = open.endpoint.leave(&self.owner);
+        let member = Member(Some((open.endpoint.clone(), self.owner.clone())));
+        open.engine.withdraw_all();
+        let (done, handed) = oneshot::channel();
+        open.flush(&self.owner, Some(done));
+        let ended = member.leave();
         let wait = async move {
             let _ = handed.await;
             if let Some(ended) = ended {
@@ -281,53 +284,93 @@ impl Core {
     }
 
     pub(crate) fn hear(&self, now: Time, sightings: &[Sighting]) {
-        self.drive(|engine| sightings.iter().for_each(|sighting| engine.handle_sighting(now, sighting)));
+        self.drive(now, |engine| sightings.iter().for_each(|sighting| engine.handle_sighting(now, sighting)));
     }
 
     pub(crate) fn handle_timeout(&self, now: Time) {
-        self.drive(|engine| engine.handle_timeout(now));
+        self.drive(now, |engine| engine.handle_timeout(now));
     }
 
-    /// A turn of the driver, which reads `next_due` after it and so needs no reminder.
-    fn drive(&self, turn: impl FnOnce(&mut Engine)) {
-        // The lock is inside: a defect is logged, and nothing is logged while it is held.
-        let turned = panics::survived("a turn of a registry", || {
+    /// A turn of the driver, which reads `next_due` after it and so needs no reminder. A panic ends the turn and no more: the
+    /// next that nothing heard calls for is a while later, because what is due may still be what panics.
+    fn drive(&self, now: Time, turn: impl FnOnce(&mut Engine)) {
+        let turned = panics::caught(|| {
             let mut state = lock(&self.state);
-            let Some(open) = state.open.as_mut() else { return };
-            drill::strike(Place::Turn);
+            let Some(open) = state.open.as_mut() else { return Ok(()) };
+            open.rests_until = now + REST;
+            #[cfg(test)]
+            crate::drill::here(crate::drill::Place::Turn);
             turn(&mut open.engine);
-            (open.scheduled, open.resumes) = (Some(Time::default()), None);
+            open.scheduled = Some(Time::default());
             open.flush(&self.owner, None);
+            open.rests_until = now;
+            Ok(())
         });
-        if turned.is_none() {
-            let resumes = Some(clock::now() + AFTER_A_DEFECT);
-            lock(&self.state).open.iter_mut().for_each(|open| open.resumes = resumes);
+        if let Err(defect) = turned {
+            tracing::error!(owner = &*self.owner, "a turn of the driver was given up: {defect}");
         }
     }
 
     pub(crate) fn next_due(&self) -> Option<Time> {
-        let due = panics::survived("asking when a registry is due", || {
+        let due = panics::caught(|| {
             let mut state = lock(&self.state);
-            let open = state.open.as_mut()?;
-            drill::strike(Place::Due);
-            open.scheduled = open.engine.next_due().map(|due| open.resumes.map_or(due, |resumes| due.max(resumes)));
-            open.scheduled
+            let Some(open) = state.open.as_mut() else { return Ok(None) };
+            #[cfg(test)]
+            crate::drill::here(crate::drill::Place::Due);
+            open.scheduled = open.engine.next_due().map(|due| due.max(open.rests_until));
+            Ok(open.scheduled)
         });
-        due.unwrap_or_else(|| Some(clock::now() + AFTER_A_DEFECT))
+        due.unwrap_or_else(|defect| {
+            tracing::error!(owner = &*self.owner, "a deadline is not known: {defect}");
+            Some(clock::now() + REST)
+        })
+    }
+}
+
+/// Leaves the endpoint, also where a panic comes before.
+struct Member(Option<(Arc<Endpoint>, Owner)>);
+
+impl Member {
+    fn leave(mut self) -> Option<oneshot::Receiver<()>> {
+        let (endpoint, owner) = self.0.take()?;
+        endpoint.leave(&owner)
+    }
+
+    fn stay(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some((endpoint, owner)) = self.0.take() {
+            endpoint.leave(&owner);
+        }
     }
 }
 
 impl Open {
     fn new(core: &Arc<Core>, options: &Options, scope: Scope) -> Result<Open> {
         let endpoint = Endpoint::join(options.link, options.port, core)?;
-        let begun = panics::caught(|| Ok(begin(&core.owner, &endpoint, options, scope)));
-        let engine = begun.inspect_err(|_defect| drop(endpoint.leave(&core.owner)))?;
-        let (waiting, signals) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Open { engine, endpoint, waiting, signals, scheduled: None, resumes: None })
+        let member = Member(Some((endpoint.clone(), core.owner.clone())));
+        #[cfg(test)]
+        crate::drill::here(crate::drill::Place::Joined);
+        let engine = begin(&core.owner, &endpoint, options, scope);
+        member.stay();
+        Ok(Open {
+            engine,
+            endpoint,
+            waiting: BTreeMap::new(),
+            signals: BTreeMap::new(),
+            scheduled: None,
+            rests_until: Time::default(),
+        })
     }
 
     /// Does what the engine wants; true if commands went to the link, which then tells `done`.
     fn flush(&mut self, owner: &Owner, done: Option<oneshot::Sender<()>>) -> bool {
+        #[cfg(test)]
+        crate::drill::here(crate::drill::Place::Changed);
         let mut commands: Vec<Command> = Vec::new();
         while let Some(output) = self.engine.poll_output() {
             match output {
@@ -358,7 +401,6 @@ impl Open {
 
 /// A registry that knows nothing yet joins the link.
 fn begin(owner: &Owner, endpoint: &Endpoint, options: &Options, scope: Scope) -> Engine {
-    drill::strike(Place::Open);
     let station = Station { scope, wires: options.wires() };
     endpoint.submit(owner, Message::Join(station.clone()));
     let mut engine = Engine::new(owner.clone(), station, endpoint.patience());

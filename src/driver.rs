@@ -95,6 +95,8 @@ impl Endpoint {
         let mut endpoints = lock(&ENDPOINTS);
         let mut heard = lock(&self.heard);
         heard.members.remove(owner);
+        // Of those that a panic kept from leaving.
+        heard.members.retain(|_, core| core.strong_count() > 0);
         if !heard.members.is_empty() {
             return None;
         }
@@ -180,5 +182,8 @@ async fn drive(endpoint: Arc<Endpoint>, mut sightings: mpsc::Receiver<Sighting>)
 }
 
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
+    #[cfg(test)]
+    crate::drill::here(crate::drill::Place::Locked);
+    guard
 }

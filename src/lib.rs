@@ -7,6 +7,7 @@
 
 pub mod clock;
 mod core;
+#[cfg(test)]
 mod drill;
 mod driver;
 pub mod engine;
@@ -24,6 +25,7 @@ pub mod options;
 pub mod panics;
 mod pending;
 pub mod record;
+pub mod refused;
 mod registry;
 mod runtime;
 mod signal;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::event::Reason;
 use crate::model::{Compact, Service};
 use crate::options::Domain;
+use crate::refused::Refused;
 
 /// Milliseconds of a clock that neither steps nor stops in sleep (CLOCK_BOOTTIME).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +121,6 @@ pub enum Sighting {
     Settled(Question),
     /// The interfaces of this host, at the start and after each change.
     Interfaces(Vec<Interface>),
-    /// Something heard was dropped for the reason named in the table of `stats`.
-    Dropped(&'static str),
+    /// Something heard was not taken.
+    Dropped(Refused),
 }

@@ -189,7 +189,8 @@ impl Registry {
         Ok(Watcher::new(core.clone(), id, signal))
     }
 
-    /// What was heard, kept and refused, as one JSON object.
+    /// What was heard, kept and refused, as one JSON object; `refused` by the names of
+    /// [`Refused`](crate::refused::Refused).
     ///
     /// # Errors
     /// `CLOSED`.

@@ -4,6 +4,7 @@
 
 mod lab;
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::Receiver;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use lab::{eventually, Host, Lab, Process, SOON};
 use mdns_registry::link::native::socket::{attached, Changes, Sockets, GROUP_V4, GROUP_V6};
 use mdns_registry::link::native::{Attached, Datagram, To, Transmit, Via};
+use mdns_registry::refused::Refused;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
 const QUIET: Duration = Duration::from_millis(100);
@@ -44,6 +46,11 @@ fn send(sockets: &mut Sockets, via: Via, to: To, bytes: &[u8]) {
 
 fn group() -> To {
     To::Group { interface: loopback().index, v6: false }
+}
+
+/// How often `stats` says that something was refused.
+fn counted(sockets: &Sockets, reason: Refused) -> u64 {
+    sockets.counts().list().into_iter().find(|(name, _)| *name == reason.name()).unwrap().1
 }
 
 /// What comes until `count` datagrams have, or for so long.
@@ -83,6 +90,13 @@ fn a_port_of_its_own_gets_what_is_sent_to_it_alone() {
     assert_eq!((heard[0].via, heard[0].to), (Via::Direct, Ipv4Addr::LOCALHOST.into()));
     assert_eq!(heard[0].from, (Ipv4Addr::LOCALHOST, 5502).into());
     assert_eq!(hear(&mut three, 1, QUIET), []);
+}
+
+#[test]
+fn nobody_guesses_a_port_of_our_own() {
+    let ports: Vec<u16> = (0..20).map(|_| Sockets::open(5511).unwrap().direct_port(false)).collect();
+    let steps: BTreeSet<i32> = ports.windows(2).map(|pair| i32::from(pair[1]) - i32::from(pair[0])).collect();
+    assert!(steps.len() >= 15 && !steps.contains(&1), "{ports:?}");
 }
 
 #[test]
@@ -163,7 +177,19 @@ fn what_the_kernel_drops_is_counted() {
     hear(&mut two, 1, SOON);
     let counts = two.counts();
     assert!(counts.kernel_drops > 0 && counts.datagrams_in >= 100, "{counts:?}");
+    assert_eq!(counted(&two, Refused::KernelDrops), counts.kernel_drops);
     assert_eq!(counts.kernel_drops + counts.datagrams_in, SENT + 1);
+}
+
+#[test]
+fn what_the_kernel_says_too_little_of_is_not_taken_and_counted() {
+    let (mut one, mut two) = (open(5510), open(5510));
+    for fd in two.fds() {
+        // There is none on the sockets of IPv6.
+        let _ = nix::sys::socket::setsockopt(&fd, nix::sys::socket::sockopt::Ipv4PacketInfo, &false);
+    }
+    send(&mut one, Via::Group, group(), b"from where?");
+    assert_eq!((hear(&mut two, 1, QUIET), counted(&two, Refused::ReceiveErrors)), (vec![], 1));
 }
 
 #[test]

@@ -10,11 +10,12 @@ use std::process::Command as Program;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mdns_registry::link::native::message::{parse, rtype, Builder, Question as Asked};
+use mdns_registry::link::native::message::{parse, rtype, Builder, Data, Question as Asked, Record};
 use mdns_registry::link::native::name::Name;
 use mdns_registry::link::native::{self, socket::GROUP_V4};
 use mdns_registry::link::{Command, Link, Message, Scope};
 use mdns_registry::record::{Interface, Key, Sighting};
+use mdns_registry::{Options, Registry, WatchOptions};
 use peer::{Peer, LONG};
 
 fn open(name: &str, port: u16) -> Peer {
@@ -49,8 +50,15 @@ fn ears(port: u16) -> UdpSocket {
 
 /// A plain socket that speaks to the group on loopback.
 fn mouth() -> UdpSocket {
+    mouth_on(0)
+}
+
+/// The same from a port that is shared.
+fn mouth_on(port: u16) -> UdpSocket {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
-    socket.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
     socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
     socket.into()
 }
@@ -90,6 +98,30 @@ fn a_slow_reader_gets_every_sighting_in_order_and_meanwhile_nothing_is_read_from
     }
     until("what was sent meanwhile", || (counter(&*peer.link, "datagrams-in") >= before + 50).then_some(()));
     peer.shutdown();
+}
+
+#[test]
+fn stats_show_what_the_link_and_the_registry_refuse() {
+    let options = r#"{"link":"native","addrs":["127.0.0.1"],"port":5609}"#;
+    let registry = Registry::open(Options::from_json(options).unwrap()).unwrap();
+    let stats = || serde_json::from_str::<serde_json::Value>(&registry.stats().unwrap()).unwrap();
+    assert_eq!(stats()["refused"], serde_json::json!({}));
+    let _watcher = registry.watch(WatchOptions::default()).unwrap();
+    // A node at port 0, as it would come from the port of multicast DNS.
+    let mouth = mouth_on(5609);
+    let name = Name::from_dotted("x._mdns-registry._tcp.local").unwrap();
+    let mut node = Builder::response(0, 1_452);
+    let texts = b"\x0fservice=printer\x06port=0".as_slice();
+    node.answer(&Record { name, class: 1, flush: true, ttl: 120, data: Data::Txt(texts.into()) });
+    let node = node.finish();
+    let refused = until("what was refused", || {
+        mouth.send_to(b"hello", (GROUP_V4, 5609)).unwrap();
+        mouth.send_to(&node, (GROUP_V4, 5609)).unwrap();
+        Some(stats()["refused"].clone()).filter(|refused| refused["malformed"].is_u64() && refused["port"].is_u64())
+    });
+    assert_eq!(refused.as_object().unwrap().len(), 2, "{refused}");
+    let stats = stats();
+    assert!(stats["link"]["counters"]["malformed"].is_u64() && stats["dropped"]["port"].is_u64(), "{stats}");
 }
 
 #[test]

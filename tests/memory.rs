@@ -1,31 +1,19 @@
 //! What nodes cost who publishes and who watches them: live heap, in virtual time.
 
+mod heap;
 #[path = "segment/net.rs"]
 #[allow(dead_code)]
 mod net;
 
-use std::alloc::System;
-use std::sync::Mutex;
-
+use heap::{live, TURN};
 use mdns_registry::{Action, Metadata, Node, Selection, Service};
 use net::{Net, Weather};
-use stats_alloc::{StatsAlloc, INSTRUMENTED_SYSTEM};
-
-#[global_allocator]
-static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-/// The heap is that of all tests.
-static TURN: Mutex<()> = Mutex::new(());
 
 const NODES: usize = 2_000;
 /// What a node may take of a publisher and of a watcher, and 2,000 may leave behind, bytes: as measured and a tenth.
 const PUBLISHER: i64 = 1_105;
 const WATCHER: i64 = 860;
 const LEFT: i64 = 11_500;
-
-fn live() -> i64 {
-    let stats = HEAP.stats();
-    i64::try_from(stats.bytes_allocated).unwrap() - i64::try_from(stats.bytes_deallocated).unwrap()
-}
 
 /// Nodes as in the benchmarks, each with three keys of metadata.
 fn fleet(from: usize, to: usize) -> Service {

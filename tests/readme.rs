@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::Process;
+use mdns_registry::refused::Refused;
 use mdns_registry::{limits, Options, Status};
 use programs::{blocks, root};
 
@@ -23,7 +24,8 @@ fn read(path: &str) -> String {
 
 /// README and everything a reader is sent to, by its path from the root.
 fn documents() -> Vec<(PathBuf, String)> {
-    let mut paths: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(PathBuf::from).to_vec();
+    let mut paths: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from).to_vec();
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
     paths.extend(docs.map(|name| Path::new("docs").join(name)));
     paths.into_iter().map(|path| (path.clone(), read(path.to_str().unwrap()))).collect()
@@ -47,6 +49,32 @@ fn every_file_the_documentation_names_exists() {
         for target in links.chain(plain) {
             assert!(target.exists(), "{} names {}, which is not there", path.display(), target.display());
         }
+    }
+}
+
+#[test]
+fn every_test_that_security_md_names_exists() {
+    let page = read("SECURITY.md");
+    let page: String = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let spans: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
+    let mut named = 0;
+    for pair in spans.windows(2).filter(|pair| pair[0].ends_with(".rs") && !pair[1].contains(['.', '/', '-'])) {
+        let (text, test) = (read(pair[0]), pair[1]);
+        // Some are made by a macro, which is given their names.
+        let there = text.contains(&format!("fn {test}(")) || text.contains(&format!("; {test}:"));
+        assert!(there, "{} has no test {test}", pair[0]);
+        named += 1;
+    }
+    assert!(named >= 40, "{named} tests are named");
+}
+
+#[test]
+fn every_reason_that_security_md_names_is_counted() {
+    let page = read("SECURITY.md");
+    let table = page.split("## What an attack looks like").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: String = table.lines().filter(|line| line.starts_with("| ")).collect();
+    for name in rows.split('`').skip(1).step_by(2) {
+        assert!(name == "stats" || Refused::named(name).is_some(), "{name}");
     }
 }
 
@@ -123,6 +151,18 @@ fn the_bounds_in_docs_limits_md_are_those_of_the_source() {
         assert_eq!(said.split(' ').next(), Some(&*value.to_string()), "{name}");
     }
     assert!(read("README.md").contains(&format!("at most {} bytes", limits::TXT_BYTES)));
+}
+
+#[test]
+fn the_reasons_in_docs_limits_md_are_those_of_the_source() {
+    let document = read("docs/limits.md");
+    let section = document.split("## What was refused").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected = Refused::ALL.map(|reason| {
+        let by = format!("{:?}", reason.by()).to_lowercase();
+        format!("| `{}` | {by} | {} |", reason.name(), reason.meaning())
+    });
+    assert_eq!(rows, expected);
 }
 
 #[test]

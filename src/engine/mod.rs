@@ -21,6 +21,7 @@ use crate::link::{Command, Patience, Scope, Station};
 use crate::model::{Selection, Service};
 use crate::options::{RegisterOptions, WatchOptions, Wires};
 use crate::record::{Interface, Key, Owner, Question, Reach, Record, Sighting, Time};
+use crate::refused::{Refusals, Refused};
 use crate::wire::address::{choose_address, is_this_host};
 use crate::wire::gomicro::Unfit;
 
@@ -92,6 +93,7 @@ pub struct Engine {
     next_watch: u64,
     outputs: VecDeque<Output>,
     counts: Counts,
+    refused: Refusals,
 }
 
 impl Engine {
@@ -110,6 +112,7 @@ impl Engine {
             next_watch: 0,
             outputs: VecDeque::new(),
             counts: Counts::default(),
+            refused: Refusals::default(),
         }
     }
 
@@ -256,7 +259,7 @@ impl Engine {
             Sighting::Gone { key, reason } => self.remove_heard(key, *reason),
             Sighting::Settled(question) => self.settle(question),
             Sighting::Interfaces(interfaces) => self.set_interfaces(interfaces),
-            Sighting::Dropped(reason) => self.drop_heard(reason),
+            Sighting::Dropped(reason) => self.refused.count(*reason),
         }
     }
 
@@ -275,10 +278,10 @@ impl Engine {
         }
         let address = match choose_address(record.node.address(), &own_reach, &self.interfaces) {
             Ok(address) => address,
-            Err(refused) => return self.drop_heard(refused.0),
+            Err(refused) => return self.refused.count(refused),
         };
         if self.view.len() >= limits::VIEW_NODES && self.view.record(&record.key).is_none() {
-            return self.drop_heard("view-full");
+            return self.refused.count(Refused::ViewFull);
         }
         if self.view.is_another(record) {
             self.remove_heard(&record.key, Reason::Changed);
@@ -299,10 +302,6 @@ impl Engine {
             let delta = self.view.remove(key, reason);
             delta.into_iter().for_each(|delta| self.tell(delta));
         }
-    }
-
-    fn drop_heard(&mut self, reason: &'static str) {
-        *self.counts.dropped.entry(reason).or_default() += 1;
     }
 
     fn settle(&mut self, question: &Question) {
@@ -382,6 +381,7 @@ impl Engine {
             watches: self.watches.len(),
             interests: self.lookups.interests(),
             resyncs: self.counts.resyncs + open,
+            dropped: self.refused.list(),
             ..self.counts.clone()
         }
     }

@@ -3,18 +3,9 @@
 
 use super::callback;
 use super::error::{self, mdnsreg_error, mdnsreg_status};
-use crate::drill::{self, Place};
 use crate::error::{Error, Result, Status};
 use crate::fork;
 use crate::panics;
-
-/// Lets no panic of `body` out.
-pub(super) fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    panics::caught(|| {
-        drill::strike(Place::Door);
-        body()
-    })
-}
 
 /// Runs the body of an export that returns a status; an error also goes to `err`, if C asks for it.
 pub(super) fn status(err: *mut *mut mdnsreg_error, body: impl FnOnce() -> Result<Status>) -> mdnsreg_status {
@@ -41,6 +32,15 @@ pub(super) fn quiet(body: impl FnOnce() -> Result<()>) {
     if !fork::forked() {
         let _nothing_to_tell = caught(body);
     }
+}
+
+/// Runs `body`; a panic becomes [`Error::Panic`].
+pub(super) fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    panics::caught(|| {
+        #[cfg(test)]
+        crate::drill::here(crate::drill::Place::Call);
+        body()
+    })
 }
 
 fn admitted<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {

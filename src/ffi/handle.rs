@@ -171,12 +171,6 @@ impl Table {
         self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Live handles of a type.
-    #[cfg(test)]
-    pub(super) fn live(&self, wanted: u8) -> usize {
-        self.cells.iter().filter(|cell| kind(cell.word.load(Ordering::Relaxed)) == wanted).count()
-    }
-
     /// Cells in use.
     #[cfg(test)]
     pub(super) fn in_use(&self) -> usize {

@@ -9,7 +9,7 @@
 
 mod callback;
 #[cfg(test)]
-mod drills;
+mod drill_tests;
 mod error;
 mod event;
 mod gate;

@@ -278,7 +278,7 @@ pub unsafe extern "C" fn mdnsreg_list_services(
     })
 }
 
-/// What the registry has done and dropped, counted.
+/// What the registry has done and refused, counted; `refused` by the reasons of docs/limits.md.
 ///
 /// @param registry  the registry, not NULL
 /// @param out_json  [out, owned] a JSON object; free it with mdnsreg_string_free

@@ -23,12 +23,19 @@ pub(super) fn open<T: Object>(object: T) -> std::result::Result<*mut c_void, (T,
 
 /// The object behind a handle that C passed as `argument`.
 pub(super) fn pin<T: Object>(argument: &'static str, handle: *const c_void) -> Result<Pinned<T>> {
-    TABLE.pin(handle).map_err(|misuse| named::<T>(argument, misuse))
+    held(argument, TABLE.pin(handle))
 }
 
 /// Closes a handle; the object goes when the pin returned and all others are dropped.
 pub(super) fn close<T: Object>(argument: &'static str, handle: *const c_void) -> Result<Pinned<T>> {
-    TABLE.close(handle).map_err(|misuse| named::<T>(argument, misuse))
+    held(argument, TABLE.close(handle))
+}
+
+fn held<T: Object>(argument: &'static str, pinned: std::result::Result<Pinned<T>, Misuse>) -> Result<Pinned<T>> {
+    let pinned = pinned.map_err(|misuse| named::<T>(argument, misuse))?;
+    #[cfg(test)]
+    crate::drill::here(crate::drill::Place::Pinned);
+    Ok(pinned)
 }
 
 fn named<T: Object>(argument: &'static str, misuse: Misuse) -> Error {
@@ -40,10 +47,10 @@ fn named<T: Object>(argument: &'static str, misuse: Misuse) -> Error {
     }
 }
 
-/// Live handles of these types.
+/// Handles that are open.
 #[cfg(test)]
-pub(super) fn live(kinds: &[u8]) -> usize {
-    kinds.iter().map(|kind| TABLE.live(*kind)).sum()
+pub(super) fn in_use() -> usize {
+    TABLE.in_use()
 }
 
 #[cfg(test)]

@@ -94,6 +94,12 @@ pub unsafe extern "C" fn mdnsreg_string_free(string: *mut c_char) {
     });
 }
 
+/// Strings that callers own.
+#[cfg(test)]
+pub(super) fn given_out() -> usize {
+    given().len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,7 @@ use super::{Link, Message, Opened, Patience};
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::record::Owner;
+use crate::refused::Refusals;
 
 /// Sightings on their way to the driver.
 const SIGHTINGS: usize = 1_024;
@@ -161,6 +162,7 @@ struct Counters {
     answered: AtomicU64,
     removed: AtomicU64,
     told: AtomicU64,
+    refused: Refusals,
     daemon: Mutex<Metrics>,
 }
 
@@ -187,6 +189,7 @@ impl Counters {
         let mut list: Vec<_> = own.iter().map(|(n, c)| ((*n).to_owned(), c.load(Ordering::Relaxed))).collect();
         let daemons = daemon.iter().map(|(name, n)| (format!("daemon-{name}"), u64::try_from(*n).unwrap_or(0)));
         list.extend(daemons.collect::<BTreeMap<_, _>>());
+        list.extend(self.refused.list().into_iter().map(|(name, count)| (name.to_owned(), count)));
         list
     }
 }

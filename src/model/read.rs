@@ -34,10 +34,14 @@ fn too_deep(argument: &str, deep: usize) -> Error {
     Error::TooLarge { field: argument.to_owned(), limit: limits::JSON_DEPTH as u64, size: deep as u64, unit: "levels" }
 }
 
-/// The deepest nesting of braces and brackets outside strings.
+/// The deepest nesting of braces and brackets outside strings. What is empty is no level: we write `[]` where nothing was
+/// given, and what we write must be within the bounds that we read.
 fn depth(text: &str) -> usize {
-    let (mut now, mut most, mut quoted, mut escaped) = (0usize, 0usize, false, false);
-    for byte in text.bytes() {
+    let (mut now, mut most, mut quoted, mut escaped, mut opened) = (0usize, 0usize, false, false, false);
+    for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
+        if std::mem::take(&mut opened) && !matches!(byte, b'}' | b']') {
+            most = most.max(now);
+        }
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
@@ -45,7 +49,7 @@ fn depth(text: &str) -> usize {
             _ if quoted => {}
             b'{' | b'[' => {
                 now += 1;
-                most = most.max(now);
+                opened = true;
             }
             b'}' | b']' => now = now.saturating_sub(1),
             _ => {}

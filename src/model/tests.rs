@@ -69,7 +69,7 @@ fn every_bad_field_is_refused_by_name() {
         (
             format!(r#"{{"name":"g","endpoints":[{{"name":"e","request":{deep}}}]}}"#),
             Status::TOO_LARGE,
-            "service is 83 levels, the limit is 32",
+            "service is 82 levels, the limit is 32",
         ),
         (format!("[{}", "[".repeat(200)), Status::TOO_LARGE, "levels, the limit is 32"),
         (
@@ -110,4 +110,16 @@ fn a_selection_tells_absent_nodes_from_none() {
     let one = Selection::from_json(r#"{"name":"g","version":"1","nodes":[{"id":"a","port":0}]}"#).unwrap();
     assert!(all.selects("g", "2", "x") && !none.selects("g", "2", "x"));
     assert!(one.selects("g", "1", "a") && !one.selects("g", "2", "a") && !one.selects("g", "1", "b"));
+}
+
+#[test]
+fn a_descriptor_as_deep_as_may_be_reads_back_from_what_is_written_of_it() {
+    let nested = |levels: usize| {
+        let inner = (levels - 4) / 2;
+        let value = format!("{}{{}}{}", r#"{"values":["#.repeat(inner), "]}".repeat(inner));
+        format!(r#"{{"name":"g","endpoints":[{{"name":"e","request":{value}}}]}}"#)
+    };
+    let deepest = Service::from_json(&nested(32)).unwrap();
+    assert_eq!(Service::from_json(&deepest.to_json()).unwrap(), deepest);
+    assert_eq!(Service::from_json(&nested(36)).unwrap_err().status(), Status::TOO_LARGE);
 }

@@ -24,7 +24,7 @@ pub fn choose_address(registered: &str, reach: &[Reach], interfaces: &[Interface
     if !is_this_host(registered) {
         let loopback = registered.parse().is_ok_and(is_loopback);
         return match loopback && !reach.iter().any(on_loopback) {
-            true => Err(Refused("loopback-address")),
+            true => Err(Refused::LoopbackAddress),
             false => Ok(registered.to_owned()),
         };
     }
@@ -33,8 +33,8 @@ pub fn choose_address(registered: &str, reach: &[Reach], interfaces: &[Interface
     match best {
         Some(Reach { ip: IpAddr::V6(v6), interface }) if v6.is_unicast_link_local() => Ok(format!("{v6}%{interface}")),
         Some(best) => Ok(best.ip.to_string()),
-        None if reach.iter().any(|r| is_loopback(r.ip)) => Err(Refused("loopback-address")),
-        None => Err(Refused("unreachable")),
+        None if reach.iter().any(|r| is_loopback(r.ip)) => Err(Refused::LoopbackAddress),
+        None => Err(Refused::Unreachable),
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn chosen(registered: &str, heard: &[(&str, &str)]) -> Result<String, &'static str> {
-        choose_address(registered, &reach(heard), &interfaces()).map_err(|refused| refused.0)
+        choose_address(registered, &reach(heard), &interfaces()).map_err(Refused::name)
     }
 
     #[test]

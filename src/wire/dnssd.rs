@@ -155,37 +155,37 @@ pub(super) fn values(endpoints: &[Endpoint]) -> usize {
 /// The reason, by the name under which it is counted.
 pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Result<Record, Refused> {
     if txt::size(strings) > limits::TXT_BYTES {
-        return Err(Refused("txt-size"));
+        return Err(Refused::TxtSize);
     }
     // A key that ends in a dot is a name on go-micro's wire.
     let dotted = label.is_empty() || label.ends_with('.');
     if dotted || label.len() > limits::LABEL_BYTES || label.chars().any(char::is_control) {
-        return Err(Refused("label"));
+        return Err(Refused::Label);
     }
     let text = |key: &str| match txt::find(strings, key) {
-        Some(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| Refused("utf-8")),
+        Some(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| Refused::Utf8),
         None => Ok(None),
     };
     if text("txtvers")?.is_some_and(|version| version != "1") {
-        return Err(Refused("txtvers"));
+        return Err(Refused::TxtVersion);
     }
     let number = |key: &str| Ok(text(key)?.and_then(|digits| digits.parse::<u64>().ok()));
     let rest = Heard::read(&txt::payload(strings)?)?;
     let key = label.to_lowercase();
 
-    let name = text("service")?.map(str::to_owned).or(rest.service).ok_or(Refused("no-service"))?;
+    let name = text("service")?.map(str::to_owned).or(rest.service).ok_or(Refused::NoService)?;
     let id = text("id")?.map(str::to_owned).or(rest.id).unwrap_or_else(|| key.clone());
     let version = text("version")?.map(str::to_owned).or(rest.version).unwrap_or_default();
     let address = text("a")?.map(str::to_owned).or(rest.address).unwrap_or_default();
     for name in [&name, &id] {
-        within_name(name).and_then(|()| model::check_name("name", name).map_err(|_| Refused("name")))?;
+        within_name(name).and_then(|()| model::check_name("name", name).map_err(|_| Refused::Name))?;
     }
-    within_name(&version).and_then(|()| model::check_controls("version", &version).map_err(|_| Refused("name")))?;
-    model::check_address("address", &address).map_err(|_| Refused("address"))?;
+    within_name(&version).and_then(|()| model::check_controls("version", &version).map_err(|_| Refused::Name))?;
+    model::check_address("address", &address).map_err(|_| Refused::Address)?;
     let address = if is_this_host(&address) { String::new() } else { address };
 
     let owner = match text("owner")? {
-        Some(owner) if instance_label(owner, &name, &id) != key => return Err(Refused("label-mismatch")),
+        Some(owner) if instance_label(owner, &name, &id) != key => return Err(Refused::LabelMismatch),
         Some(owner) => owner,
         None => &key,
     };
@@ -194,7 +194,7 @@ pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Resul
         None => srv_port,
     };
     if port == 0 {
-        return Err(Refused("port"));
+        return Err(Refused::Port);
     }
     let lease_ms = number("lease")?.map_or(limits::TTL_DEFAULT_MS, |seconds| seconds.saturating_mul(1_000));
     let lease = lease_ms.clamp(*limits::TTL_MS.start(), *limits::TTL_MS.end()) / 1_000;
@@ -214,7 +214,7 @@ pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Resul
 pub(super) fn within_name(name: &str) -> Result<(), Refused> {
     match name.len() <= limits::NAME_BYTES {
         true => Ok(()),
-        false => Err(Refused("name")),
+        false => Err(Refused::Name),
     }
 }
 
@@ -360,18 +360,18 @@ impl Heard {
 
 /// Reads JSON from the network.
 pub(super) fn read_json<T>(json: &[u8], read: impl Fn(&Reader<'_>) -> error::Result<T>) -> Result<T, Refused> {
-    let text = std::str::from_utf8(json).map_err(|_| Refused("utf-8"))?;
+    let text = std::str::from_utf8(json).map_err(|_| Refused::Utf8)?;
     model::parse_open(text).and_then(|reader| read(&reader)).map_err(|error| match error {
-        Error::Json { .. } => Refused("json"),
-        Error::TooLarge { .. } => Refused("json-bound"),
-        _ => Refused("json-field"),
+        Error::Json { .. } => Refused::Json,
+        Error::TooLarge { .. } => Refused::JsonBound,
+        _ => Refused::JsonField,
     })
 }
 
 pub(super) fn within_values(endpoints: &[Endpoint]) -> Result<(), Refused> {
     match values(endpoints) <= limits::TXT_VALUES {
         true => Ok(()),
-        false => Err(Refused("json-bound")),
+        false => Err(Refused::JsonBound),
     }
 }
 

@@ -129,28 +129,28 @@ pub fn decode(
     address: Option<IpAddr>,
 ) -> Result<Record, Refused> {
     if txt::size(strings) > limits::TXT_BYTES {
-        return Err(Refused("txt-size"));
+        return Err(Refused::TxtSize);
     }
     let hex: Vec<u8> = strings.iter().flat_map(|string| string.as_ref()).copied().collect();
-    let deflated = HEXLOWER_PERMISSIVE.decode(&hex).map_err(|_| Refused("txt-hex"))?;
+    let deflated = HEXLOWER_PERMISSIVE.decode(&hex).map_err(|_| Refused::TxtHex)?;
     let said = Heard::read(&txt::inflate(&deflated)?)?;
 
     let texts = labels.iter().map(|label| std::str::from_utf8(label).ok().filter(|text| !text.contains('.')));
-    let texts: Vec<&str> = texts.collect::<Option<_>>().ok_or(Refused("name"))?;
-    let (last, names) = texts.split_last().ok_or(Refused("name"))?;
-    let domain = Domain::ALL.into_iter().find(|domain| domain.as_str() == *last).ok_or(Refused("name"))?;
+    let texts: Vec<&str> = texts.collect::<Option<_>>().ok_or(Refused::Name)?;
+    let (last, names) = texts.split_last().ok_or(Refused::Name)?;
+    let domain = Domain::ALL.into_iter().find(|domain| domain.as_str() == *last).ok_or(Refused::Name)?;
     let names = names.join(".");
-    let id = names.strip_suffix(&said.service).and_then(|id| id.strip_suffix('.')).ok_or(Refused("name"))?;
+    let id = names.strip_suffix(&said.service).and_then(|id| id.strip_suffix('.')).ok_or(Refused::Name)?;
     for name in [&said.service, id] {
-        within_name(name).and_then(|()| model::check_name("name", name).map_err(|_| Refused("name")))?;
+        within_name(name).and_then(|()| model::check_name("name", name).map_err(|_| Refused::Name))?;
     }
-    model::check_controls("version", &said.version).map_err(|_| Refused("name"))?;
-    let port = Some(port).filter(|port| *port != 0).ok_or(Refused("port"))?;
-    let address = match address.ok_or(Refused("address"))? {
+    model::check_controls("version", &said.version).map_err(|_| Refused::Name)?;
+    let port = Some(port).filter(|port| *port != 0).ok_or(Refused::Port)?;
+    let address = match address.ok_or(Refused::Address)? {
         ip if ip.is_unspecified() => String::new(),
         ip => ip.to_string(),
     };
-    model::check_address("address", &address).map_err(|_| Refused("address"))?;
+    model::check_address("address", &address).map_err(|_| Refused::Address)?;
 
     // Who does not name itself is not of our kind.
     let extra = if said.extra.owner.is_some() { said.extra } else { Extra::default() };

@@ -42,7 +42,7 @@ fn read(json: &str) -> Result<Record, Refused> {
 }
 
 fn refused(json: &str) -> &'static str {
-    read(json).unwrap_err().0
+    read(json).unwrap_err().name()
 }
 
 const FULL: &str = r#"{"name":"go.srv","version":"1.0","metadata":{"team":"a"},"endpoints":[{"name":"Say.Hello",
@@ -131,10 +131,10 @@ fn what_makes_no_sense_is_refused_by_the_part_that_does_not() {
     };
     for labels in [&[&b"s"[..], b"micro"][..], &[b"a.b", b"s", b"micro"], &[b"\xff", b"s", b"micro"], &[b"micro"], &[]]
     {
-        assert_eq!(name(labels).unwrap_err().0, "name", "{labels:?}");
+        assert_eq!(name(labels).unwrap_err().name(), "name", "{labels:?}");
     }
-    assert_eq!(decode(&[b"a", b"s", b"micro"], &["xyz0"], 80, None).unwrap_err().0, "txt-hex");
-    assert_eq!(decode(&[b"a", b"s", b"micro"], &["ab"], 80, None).unwrap_err().0, "txt-deflate");
+    assert_eq!(decode(&[b"a", b"s", b"micro"], &["xyz0"], 80, None).unwrap_err().name(), "txt-hex");
+    assert_eq!(decode(&[b"a", b"s", b"micro"], &["ab"], 80, None).unwrap_err().name(), "txt-deflate");
 }
 
 #[test]
@@ -143,14 +143,14 @@ fn what_inflates_beyond_the_bound_is_refused() {
     assert_eq!(refused(&bomb), "txt-inflated-size");
     let zeros = strings(&txt::zlib(&vec![b'0'; 2 << 20]));
     assert!(zeros.len() < limits::TXT_BYTES);
-    assert_eq!(decode(&[b"a", b"s", b"micro"], &texts(&zeros), 80, None).unwrap_err().0, "txt-inflated-size");
+    assert_eq!(decode(&[b"a", b"s", b"micro"], &texts(&zeros), 80, None).unwrap_err().name(), "txt-inflated-size");
     let long = vec![vec![b'0'; 255]; 40];
-    assert_eq!(decode(&[b"a", b"s", b"micro"], &long, 80, None).unwrap_err().0, "txt-size");
+    assert_eq!(decode(&[b"a", b"s", b"micro"], &long, 80, None).unwrap_err().name(), "txt-size");
 }
 
 #[test]
 fn a_node_cannot_take_the_key_of_anothers_name_on_the_other_wire() {
-    assert_eq!(dnssd::decode("a.b.go.srv.micro.", &["service=go.srv"], 80).unwrap_err().0, "label");
+    assert_eq!(dnssd::decode("a.b.go.srv.micro.", &["service=go.srv"], 80).unwrap_err().name(), "label");
 }
 
 proptest! {

@@ -6,9 +6,5 @@ pub mod dnssd;
 pub mod gomicro;
 pub(crate) mod txt;
 
+pub use crate::refused::Refused;
 pub use address::choose_address;
-
-/// Why something heard was not believed; counted under this name in `stats`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(pub &'static str);

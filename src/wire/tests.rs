@@ -145,7 +145,7 @@ fn foreign_instances_need_only_a_service() {
     let heard = decode("Printer One", &strings(&["Service=print", "flag", "unknown=1"]), 631).unwrap();
     assert_eq!((&*heard.key, &*heard.owner, heard.node.id()), ("printer one", "printer one", "printer one"));
     assert_eq!((heard.node.port(), heard.lease, heard.revision), (631, 120, 0));
-    let refused = |text: &[&str], port| decode("p", &strings(text), port).unwrap_err().0;
+    let refused = |text: &[&str], port| decode("p", &strings(text), port).unwrap_err().name();
     assert_eq!(refused(&["id=x"], 631), "no-service");
     assert_eq!(refused(&["service=print"], 0), "port");
     assert_eq!(refused(&["service=print", "port=0"], 631), "port");
@@ -174,7 +174,7 @@ fn leases_from_the_network_are_brought_within_the_limits() {
 fn a_label_that_is_not_the_owners_own_is_refused() {
     let said = small();
     let txt = encode(&said).unwrap();
-    assert_eq!(decode("other", &txt, 1), Err(Refused("label-mismatch")));
+    assert_eq!(decode("other", &txt, 1), Err(Refused::LabelMismatch));
     assert_eq!(decode(&said.key.to_uppercase(), &txt, 1).unwrap().key, said.key);
 }
 

@@ -90,8 +90,8 @@ pub(super) fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refused> {
     let limit = limits::INFLATED_BYTES as u64;
     let read = ZlibDecoder::new(deflated).take(limit + 1).read_to_end(&mut inflated);
     match read {
-        Err(_) => Err(Refused("txt-deflate")),
-        Ok(size) if size > limits::INFLATED_BYTES => Err(Refused("txt-inflated-size")),
+        Err(_) => Err(Refused::TxtDeflate),
+        Ok(size) if size > limits::INFLATED_BYTES => Err(Refused::TxtInflatedSize),
         Ok(_) => Ok(inflated),
     }
 }
@@ -127,8 +127,8 @@ mod tests {
     fn what_inflates_beyond_the_bound_is_refused_without_being_held() {
         let bomb = deflate(&vec![0; 64 << 20]).unwrap();
         assert!(bomb.len() < 70_000);
-        assert_eq!(inflate(&bomb), Err(Refused("txt-inflated-size")));
+        assert_eq!(inflate(&bomb), Err(Refused::TxtInflatedSize));
         assert_eq!(inflate(&deflate(&vec![0; limits::INFLATED_BYTES]).unwrap()).unwrap().len(), limits::INFLATED_BYTES);
-        assert_eq!(inflate(b"not zlib"), Err(Refused("txt-deflate")));
+        assert_eq!(inflate(b"not zlib"), Err(Refused::TxtDeflate));
     }
 }

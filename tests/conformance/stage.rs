@@ -9,10 +9,11 @@ use nix::net::if_::if_nametoindex;
 use serde_json::{json, Value};
 use simple_dns::rdata::{RData, NSEC};
 use simple_dns::ResourceRecord;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::lab::agent::Agent;
 use crate::lab::capture::{Capture, Message, Packet};
+use crate::lab::radio::in_the_group;
 use crate::lab::{Host, Lab};
 use crate::letter::{same, Letter, TYPE};
 
@@ -219,15 +220,9 @@ pub fn replies(socket: &UdpSocket) -> Vec<(Vec<u8>, SocketAddr)> {
 
 /// A socket of multicast DNS at an address, which shares its port.
 pub fn radio(at: SocketAddr) -> UdpSocket {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).expect("a socket");
-    socket.set_reuse_address(true).expect("a shared port");
-    socket.bind(&at.into()).expect("the port");
-    let interface = InterfaceIndexOrAddress::Index(if_nametoindex("eth0").expect("the interface"));
-    socket.join_multicast_v4_n(&GROUP, &interface).expect("the group");
-    socket.set_multicast_ttl_v4(255).expect("the hop limit");
-    socket.set_ttl_v4(255).expect("the hop limit");
-    socket.set_read_timeout(Some(SILENCE)).expect("a timeout");
-    socket.into()
+    let radio = in_the_group(at);
+    radio.set_read_timeout(Some(SILENCE)).expect("a timeout");
+    radio
 }
 
 fn radio_v6() -> UdpSocket {

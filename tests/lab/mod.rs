@@ -16,6 +16,7 @@ pub mod fold;
 pub mod gomicro;
 pub mod host;
 pub mod process;
+pub mod radio;
 pub mod role;
 
 use std::collections::BTreeMap;

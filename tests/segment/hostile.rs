@@ -6,38 +6,39 @@ use std::sync::Arc;
 use mdns_registry::event::Action;
 use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
 use mdns_registry::link::native::name::Name;
+use mdns_registry::options::Wires;
 use mdns_registry::record::Key;
 
 use super::net::{service, Net, Weather};
 
-const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 99, 99);
+pub const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 99, 99);
 
-fn instance(key: &Key) -> Name {
+pub fn instance(key: &Key) -> Name {
     Name::from_labels([key.as_bytes(), b"_mdns-registry", b"_tcp", b"local"]).unwrap()
 }
 
-fn service_type() -> Name {
+pub fn service_type() -> Name {
     Name::from_dotted("_mdns-registry._tcp.local.").unwrap()
 }
 
-fn response(records: &[Record]) -> Vec<u8> {
+pub fn response(records: &[Record]) -> Vec<u8> {
     let mut message = Builder::response(0, 1_452);
     records.iter().for_each(|record| assert!(message.answer(record)));
     message.finish()
 }
 
-fn record(name: Name, ttl: u32, data: Data) -> Record {
+pub fn record(name: Name, ttl: u32, data: Data) -> Record {
     let flush = !matches!(data, Data::Ptr(_));
     Record { name, class: 1, flush, ttl, data }
 }
 
 /// Strings as TXT data.
-fn strings(texts: &[impl AsRef<str>]) -> Arc<[u8]> {
+pub fn strings(texts: &[impl AsRef<str>]) -> Arc<[u8]> {
     texts.iter().map(AsRef::as_ref).flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect()
 }
 
 /// TXT data of a node as its registry would say it, but with another address and revision.
-fn takeover(net: &Net, host: usize, key: &Key, revision: u64) -> Vec<Record> {
+pub fn takeover(net: &Net, host: usize, key: &Key, revision: u64) -> Vec<Record> {
     let texts = [
         "txtvers=1".to_owned(),
         "id=greeter-0".into(),
@@ -59,9 +60,14 @@ fn takeover(net: &Net, host: usize, key: &Key, revision: u64) -> Vec<Record> {
 }
 
 /// A host that publishes one node, and one that watches it.
-fn pair() -> (Net, usize, usize, Key) {
-    let mut net = Net::new(9, Weather::FAIR);
-    let (one, two) = (net.host(), net.host());
+pub fn pair() -> (Net, usize, usize, Key) {
+    pair_on(9, Wires::DNS_SD)
+}
+
+/// The same by a seed and on other wires.
+pub fn pair_on(seed: u64, wires: Wires) -> (Net, usize, usize, Key) {
+    let mut net = Net::new(seed, Weather::FAIR);
+    let (one, two) = (net.host_with(wires), net.host_with(wires));
     net.watch(two, None);
     net.register(one, &service("greeter", 0..1), 120);
     net.run(5_000);
@@ -71,7 +77,7 @@ fn pair() -> (Net, usize, usize, Key) {
     (net, one, two, key)
 }
 
-fn port(net: &Net, host: usize) -> Vec<u16> {
+pub fn port(net: &Net, host: usize) -> Vec<u16> {
     net.hosts[host].engine.services("greeter").iter().flat_map(|s| &s.nodes).map(|node| node.port).collect()
 }
 
@@ -286,7 +292,7 @@ fn invented_registries_make_us_send_a_few_messages_each_and_a_bounded_number_in_
 }
 
 /// The tag of a registry that does not exist.
-fn invented_tag(number: u32) -> String {
+pub fn invented_tag(number: u32) -> String {
     let digits = b"abcdefghijklmnopqrstuvwxyz234567";
     let digit = |i: u32| char::from(digits[(number >> (5 * i.min(6)) & 31) as usize]);
     (0..25).map(digit).chain(['a']).collect()

@@ -2,7 +2,9 @@
 
 mod gomicro;
 mod hostile;
+mod lessons;
 mod net;
+mod refused;
 
 use mdns_registry::{Action, Selection};
 use net::{service, Net, Weather};

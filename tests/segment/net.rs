@@ -9,8 +9,8 @@ use std::time::Duration;
 use mdns_registry::engine::{Engine, Lookup, LookupId, Output as Told, WatchId};
 use mdns_registry::event::{Action, Event};
 use mdns_registry::link::native::message;
-use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via};
-use mdns_registry::link::{Message, Patience, Scope, Station};
+use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via, PATIENCE};
+use mdns_registry::link::{Message, Scope, Station};
 use mdns_registry::options::Wires;
 use mdns_registry::record::{Interface, Owner, Question, Sighting, Time};
 use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
@@ -24,12 +24,6 @@ const MDNS: u16 = 5_353;
 const DIRECT: u16 = 40_000;
 const INTERFACE: u32 = 2;
 const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
-/// As the native link tells it.
-const PATIENCE: Patience = Patience {
-    check_after: Duration::from_secs(86_400),
-    grace: Duration::from_secs(1),
-    answer: Duration::from_millis(500),
-};
 
 /// What the link does to datagrams.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +72,8 @@ pub struct Net {
     pub hosts: Vec<Host>,
     pub weather: Weather,
     pub sent: BTreeMap<&'static str, u64>,
+    /// All that was sent and by which host, where it is wanted.
+    pub log: Option<Vec<(usize, Arc<Vec<u8>>)>>,
     goodbyes: HashMap<usize, u64>,
     /// What each host sent last, by kind.
     last: HashMap<(usize, &'static str), Arc<Vec<u8>>>,
@@ -98,6 +94,7 @@ impl Net {
             hosts: Vec::new(),
             weather,
             sent: BTreeMap::new(),
+            log: None,
             goodbyes: HashMap::new(),
             last: HashMap::new(),
             listener: Listener::default(),
@@ -231,6 +228,12 @@ impl Net {
         self.fly(to, Via::Group, from, false, &Arc::new(bytes), to);
     }
 
+    /// A host takes a datagram, as it is, at once.
+    pub fn deliver(&mut self, to: usize, datagram: Datagram<'_>) {
+        self.hosts[to].endpoint.handle_datagram(self.now, datagram);
+        self.drain(to);
+    }
+
     pub fn run(&mut self, ms: u64) {
         self.run_until(|_| false, ms);
     }
@@ -271,14 +274,13 @@ impl Net {
 
     fn land(&mut self) {
         let Some((_, packet)) = self.flying.pop_first() else { return };
-        let host = &mut self.hosts[packet.to];
+        let host = &self.hosts[packet.to];
         if !host.up {
             return;
         }
         let to = if packet.multicast { GROUP } else { IpAddr::V4(host.ip) };
         let datagram = Datagram { bytes: &packet.bytes, via: packet.via, from: packet.from, to, interface: INTERFACE };
-        host.endpoint.handle_datagram(self.now, datagram);
-        self.drain(packet.to);
+        self.deliver(packet.to, datagram);
     }
 
     /// Moves what a host's registry and endpoint tell each other, and sends what goes out.
@@ -301,7 +303,7 @@ impl Net {
             match output {
                 Output::Sighting(sighting) => {
                     if let Sighting::Dropped(reason) = &sighting {
-                        *host.dropped.entry(reason).or_default() += 1;
+                        *host.dropped.entry(reason.name()).or_default() += 1;
                     }
                     host.engine.handle_sighting(self.now, &sighting);
                 }
@@ -331,6 +333,7 @@ impl Net {
         let source = SocketAddr::from((self.hosts[from].ip, port));
         let bytes = Arc::new(bytes);
         self.last.insert((from, kind), bytes.clone());
+        self.log.iter_mut().for_each(|log| log.push((from, bytes.clone())));
         if kind == "multicast" {
             let answers = message::parse(&bytes).map(|message| message.answers).unwrap_or_default();
             let all_gone = answers.len() == 3 && answers.iter().all(|record| record.ttl == 0);

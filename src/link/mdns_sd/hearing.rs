@@ -112,7 +112,7 @@ struct Replay {
 #[derive(Debug, Default)]
 pub(super) struct Hearing {
     known: HashMap<Key, Known>,
-    refused: HashMap<Key, &'static str>,
+    refused: HashMap<Key, Refused>,
     /// Without a TXT record: since when, and how often the cache was dropped for it.
     bare: HashMap<Key, (Instant, u32)>,
     asked: Vec<Asked>,
@@ -289,7 +289,7 @@ impl Hearing {
                     false => self.last_new = Some(now),
                 }
             }
-            None if full => return self.refuse(key, Refused("link-full")),
+            None if full => return self.refuse(key, Refused::LinkFull),
             _ => self.last_new = Some(now),
         }
         self.replay.resolved.insert(key.clone());
@@ -321,7 +321,7 @@ impl Hearing {
                 }
                 direct = known.direct;
             }
-            None if self.known.len() >= limits::VIEW_NODES => return self.refuse(key, Refused("link-full")),
+            None if self.known.len() >= limits::VIEW_NODES => return self.refuse(key, Refused::LinkFull),
             _ => self.last_new = Some(now),
         }
         self.refused.remove(key);
@@ -353,9 +353,9 @@ impl Hearing {
     }
 
     fn refuse(&mut self, key: &Key, refused: Refused) {
-        let new = self.refused.len() < limits::VIEW_NODES && self.refused.insert(key.clone(), refused.0).is_none();
+        let new = self.refused.len() < limits::VIEW_NODES && self.refused.insert(key.clone(), refused).is_none();
         if new {
-            self.told.push_back(Sighting::Dropped(refused.0));
+            self.told.push_back(Sighting::Dropped(refused));
         }
         self.held.remove(key);
         if self.known.remove(key).is_some_and(|known| known.lost.is_none()) {

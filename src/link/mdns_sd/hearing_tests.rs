@@ -197,9 +197,18 @@ fn what_is_refused_is_counted_once_and_ends_what_was_known() {
     ear.resolved(20, "k", 1, "eth0");
     ear.told();
     for ms in [30, 40] {
-        ear.hearing.resolved(ear.at(ms), &"k".into(), "k", Err(Refused("port")));
+        ear.hearing.resolved(ear.at(ms), &"k".into(), "k", Err(Refused::Port));
     }
     assert_eq!(ear.told(), ["dropped port", "gone k Refused"]);
+}
+
+#[test]
+fn a_node_too_many_is_refused() {
+    let mut ear = Ear::new();
+    (0..=limits::VIEW_NODES).for_each(|i| ear.resolved(20, &format!("k{i}"), 1, "eth0"));
+    let told = ear.told();
+    assert_eq!(told.len(), limits::VIEW_NODES + 1);
+    assert_eq!(told[limits::VIEW_NODES], format!("dropped {}", Refused::LinkFull));
 }
 
 #[test]

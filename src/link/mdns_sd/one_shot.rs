@@ -19,8 +19,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::convert::{key_of, ADDRESSES};
 use crate::limits;
 use crate::record::{Interface, Key, Reach, Record};
+use crate::refused::{Refusals, Refused};
 use crate::wire::dnssd::{self, SERVICE_TYPE};
-use crate::wire::Refused;
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
@@ -81,15 +81,16 @@ impl OneShot {
     }
 
     /// What has come since.
-    pub fn answers(&mut self) -> Vec<Answer> {
+    pub fn answers(&mut self, refused: &Refusals) -> Vec<Answer> {
         let (id, port) = (self.id, self.port);
         let mut buffer = [0; MESSAGE];
         let mut complete = Vec::new();
         for asked in &mut self.asked {
             for _ in 0..BUDGET {
                 let Ok((size, from)) = asked.socket.recv_from(&mut buffer) else { break };
-                if from.port() == port {
-                    asked.answers.take(id, &buffer[..size]);
+                match from.port() == port {
+                    true => asked.answers.take(id, &buffer[..size], refused),
+                    false => refused.count(Refused::ResponseFromOtherPort),
                 }
             }
             complete.extend(asked.answers.complete(&asked.interface));
@@ -150,12 +151,15 @@ struct Instance {
 
 impl Answers {
     /// Takes the records of one message, if it answers our question (RFC 6762 §6.7, §18).
-    fn take(&mut self, id: u16, message: &[u8]) {
-        let Ok(packet) = Packet::parse(message) else { return };
+    fn take(&mut self, id: u16, message: &[u8], refused: &Refusals) {
+        let Ok(packet) = Packet::parse(message) else { return refused.count(Refused::Malformed) };
         let plain =
             packet.rcode() == simple_dns::RCODE::NoError && packet.opcode() == simple_dns::OPCODE::StandardQuery;
-        if packet.id() != id || !packet.has_flags(PacketFlag::RESPONSE) || !plain {
-            return;
+        if !plain {
+            return refused.count(Refused::OpcodeOrRcode);
+        }
+        if packet.id() != id || !packet.has_flags(PacketFlag::RESPONSE) {
+            return refused.count(Refused::ResponseUnasked);
         }
         for record in packet.answers.iter().chain(&packet.additional_records) {
             if record.class == CLASS::IN && record.ttl > 0 {
@@ -276,7 +280,7 @@ mod tests {
 
     fn heard(messages: &[Vec<u8>]) -> Vec<Answer> {
         let mut answers = Answers::default();
-        messages.iter().for_each(|message| answers.take(ID, message));
+        messages.iter().for_each(|message| answers.take(ID, message, &Refusals::default()));
         let complete = answers.complete(&Arc::from("eth0"));
         assert!(answers.complete(&Arc::from("eth0")).is_empty(), "told twice");
         complete
@@ -287,7 +291,7 @@ mod tests {
         for split in [vec!["psta"], vec!["a", "t", "s", "p"], vec!["pa", "st"]] {
             let messages: Vec<_> = split.iter().map(|parts| message(ID, parts)).collect();
             let answers = heard(&messages);
-            let (heard, reach) = answers[0].heard.as_ref().map_err(|r| r.0).unwrap();
+            let (heard, reach) = answers[0].heard.as_ref().map_err(|r| r.name()).unwrap();
             assert_eq!(*heard, record());
             assert_eq!(reach[0], Reach { ip: [10, 0, 0, 2].into(), interface: "eth0".into() });
         }
@@ -299,6 +303,18 @@ mod tests {
             assert!(heard(&[message(ID, parts)]).is_empty(), "{parts}");
         }
         assert!(heard(&[message(ID + 1, "psta")]).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_answer_to_the_question_is_counted() {
+        let (mut answers, refused) = (Answers::default(), Refusals::default());
+        let mut with_rcode = message(ID, "p");
+        with_rcode[3] |= 3;
+        for bytes in [message(ID, "p"), message(ID + 1, "p"), with_rcode, b"short".to_vec()] {
+            answers.take(ID, &bytes, &refused);
+        }
+        let counted = [("malformed", 1), ("opcode-or-rcode", 1), ("response-unasked", 1)];
+        assert_eq!(refused.list(), counted.into());
     }
 
     #[test]

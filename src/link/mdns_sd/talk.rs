@@ -10,7 +10,7 @@ use super::count;
 use super::one_shot::OneShot;
 use super::worker::{Published, Subscription, Worker, RETRY};
 use crate::clock;
-use crate::record::{Key, Owner, Reach, Record, Sighting};
+use crate::record::{Key, Owner, Reach, Record};
 use crate::wire::dnssd::{self, SERVICE_TYPE};
 
 /// Browses are at least so far apart, so that many lookups ask once.
@@ -31,7 +31,6 @@ impl Worker {
             return Some(());
         };
         if self.again(self.daemon.0.register(info))?.is_none() {
-            self.hearing.tell(Sighting::Dropped("refused-by-daemon"));
             return Some(());
         }
         count(&self.counters.published);
@@ -45,7 +44,6 @@ impl Worker {
             let taken = self.again(self.daemon.0.unregister(&format!("{key}.{SERVICE_TYPE}")))?;
             self.published.remove(key);
             if taken.is_none() {
-                self.hearing.tell(Sighting::Dropped("refused-by-daemon"));
                 return Some(());
             }
             count(&self.counters.withdrawn);
@@ -167,7 +165,7 @@ impl Worker {
     pub fn hear_one_shot(&mut self, now: Instant) {
         let Some(mut one_shot) = self.one_shot.take() else { return };
         if !self.hearing.is_full() {
-            for answer in one_shot.answers() {
+            for answer in one_shot.answers(&self.counters.refused) {
                 count(&self.counters.answered);
                 self.hearing.answered_directly(now, &answer.key, &answer.fullname, answer.heard);
             }

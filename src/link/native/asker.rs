@@ -22,6 +22,7 @@ use super::zone::ZONE;
 use crate::event::Reason;
 use crate::options::Wires;
 use crate::record::{Key, Owner, Question, Reach, Sighting, Time};
+use crate::refused::{Refusals, Refused};
 
 /// A goodbye is believed when its node has not been heard of for so long, milliseconds (RFC 6762
 /// §10.1).
@@ -86,7 +87,7 @@ pub struct Asker {
 
 impl Asker {
     /// With message ids and delays that no stranger can guess.
-    pub fn new(rng: fastrand::Rng) -> Asker {
+    pub fn new(rng: fastrand::Rng, refused: Arc<Refusals>) -> Asker {
         Asker {
             interests: BTreeMap::new(),
             by_hash: HashMap::new(),
@@ -96,7 +97,7 @@ impl Asker {
             fetches: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
             strangers: Bucket::new(STRANGERS.0, STRANGERS.1),
-            querier: Querier::default(),
+            querier: Querier::new(refused),
             swept_at: Time(0),
             looked_again: Time(0),
             look_again_at: None,
@@ -221,7 +222,7 @@ impl Asker {
     }
 
     /// Tells that something was not believed; the registries count it.
-    pub fn refuse(&self, reason: &'static str, out: &mut Outbox) {
+    pub fn refuse(&self, reason: Refused, out: &mut Outbox) {
         out.tell(Sighting::Dropped(reason));
     }
 
@@ -314,19 +315,19 @@ impl Asker {
             if let (Some((owner, lease)), Data::Other(rtype::ALIVE, data)) = (alive, &record.data) {
                 match Alive::decode(data) {
                     Some(alive) if record.ttl > 0 => self.handle_alive(now, from, place, (owner, lease), &alive, out),
-                    Some(_) => {}
-                    None => self.refuse("alive", out),
+                    _ => self.refuse(Refused::Alive, out),
                 }
             }
         }
         let believed: Vec<&Record> =
             all.iter().copied().filter(|record| self.comes_from_its_owner(now, from, place, record)).collect();
+        (believed.len()..all.len()).for_each(|_| self.refuse(Refused::RecordFromElsewhere, out));
         if believed.is_empty() {
             return;
         }
         let source = Source { now, from: from.ip(), interface: place.interface, authoritative: false, one_shot };
         let heard = self.cache.take(source, &believed, wants(&self.interests));
-        self.learn(&heard, place, direct.map(|port| SocketAddr::new(from.ip(), port)));
+        self.learn(&heard, place, direct.map(|port| SocketAddr::new(from.ip(), port)), out);
         self.delay_lookups(now, &heard);
         self.tell(now, heard, net, out);
         self.ask_for_missing(now, &believed);
@@ -354,13 +355,15 @@ impl Asker {
     }
 
     /// Notes where a registry answers that has just announced itself.
-    fn learn(&mut self, heard: &[Heard], place: Place, direct: Option<SocketAddr>) {
+    fn learn(&mut self, heard: &[Heard], place: Place, direct: Option<SocketAddr>, out: &mut Outbox) {
         let Some(direct) = direct else { return };
         for heard in heard {
             let (Heard::Changed(key) | Heard::Repeated(key)) = heard else { continue };
             let tag = self.cache.record(key).and_then(|record| Tag::of(&record.owner));
-            if let Some(peer) = tag.and_then(|tag| self.peers.entry(tag)) {
-                peer.addrs.entry(place).or_insert(direct);
+            let Some(tag) = tag else { continue };
+            match self.peers.entry(tag) {
+                Some(peer) => drop(peer.addrs.entry(place).or_insert(direct)),
+                None => self.refuse(Refused::RegistriesFull, out),
             }
         }
     }

@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use super::exchange::{position, Range, Sum, Tag};
 use super::interest::asks_for;
-use super::message::{Data, Record};
+use super::message::{Data, Record, IN};
 use super::name::Name;
-use super::publication::{give_back, strings, IN};
+use super::publication::{give_back, strings};
 use super::zone::ZONE;
 use crate::limits;
 use crate::model::Service;
 use crate::record::{self, Key, Owner, Question, Time};
+use crate::refused::Refused;
 use crate::tally::Tally;
-use crate::wire::{dnssd, Refused};
+use crate::wire::dnssd;
 
 /// Instances that wait for the rest of their records, at most; and how long, milliseconds.
 const PARTIAL: usize = 4_096;
@@ -41,7 +42,7 @@ pub enum Heard {
     /// It is to be gone.
     Goodbye(Key),
     /// Not kept, for this reason.
-    Dropped(&'static str),
+    Dropped(Refused),
 }
 
 #[derive(Debug)]
@@ -161,7 +162,10 @@ impl Cache {
         for record in records.iter().filter(|record| record.class == IN) {
             match &record.data {
                 Data::Ptr(instance) if record.name == ZONE.service_type => {
-                    let Some(key) = ZONE.key(instance) else { continue };
+                    let Some(key) = ZONE.key(instance) else {
+                        heard.push(Heard::Dropped(Refused::Pointer));
+                        continue;
+                    };
                     if record.ttl == 0 {
                         heard.extend(self.goodbye(key));
                     } else if let Some(instance) = self.instances.get_mut(key) {
@@ -195,7 +199,7 @@ impl Cache {
                 _ => {}
             }
         }
-        touched.extend(self.take_addresses(source, records));
+        touched.extend(self.take_addresses(source, records, &mut heard));
         touched.sort_unstable();
         touched.dedup();
         heard.extend(touched.iter().filter_map(|key| self.conclude(key, &wanted)));
@@ -213,15 +217,15 @@ impl Cache {
             old.iter().for_each(|key| self.remove(key));
         }
         if self.instances.len() >= limits::VIEW_NODES {
-            heard.push(Heard::Dropped("cache-full"));
+            heard.push(Heard::Dropped(Refused::CacheFull));
             return false;
         }
         if self.said_by.of(&source.from) >= limits::SENDER_NODES {
-            heard.push(Heard::Dropped("sender-full"));
+            heard.push(Heard::Dropped(Refused::SenderFull));
             return false;
         }
         if self.partial >= PARTIAL && !whole {
-            heard.push(Heard::Dropped("too-many-incomplete"));
+            heard.push(Heard::Dropped(Refused::TooManyIncomplete));
             return false;
         }
         let Source { now, from, .. } = source;
@@ -303,7 +307,7 @@ impl Cache {
                 }
                 record
             }
-            Err(Refused(reason)) => {
+            Err(reason) => {
                 instance.txt = Txt::Digest(digest(data));
                 return heard.push(Heard::Dropped(reason));
             }
@@ -311,7 +315,7 @@ impl Cache {
         let newer = |known: &Arc<record::Record>| known.owner == record.owner && known.revision > record.revision;
         let older = instance.record.as_ref().is_some_and(newer);
         if older && !source.authoritative {
-            return heard.push(Heard::Dropped("older-revision"));
+            return heard.push(Heard::Dropped(Refused::OlderRevision));
         }
         instance.reverted |= older;
         instance.txt = if whole { Txt::Digest(digest(data)) } else { Txt::Raw(data.clone()) };
@@ -361,7 +365,7 @@ impl Cache {
     }
 
     /// Takes the address records of hosts in use; gives the instances whose addresses differ now.
-    fn take_addresses(&mut self, source: Source, records: &[&Record]) -> Vec<Key> {
+    fn take_addresses(&mut self, source: Source, records: &[&Record], heard: &mut Vec<Heard>) -> Vec<Key> {
         let ip = |record: &Record| match record.data {
             Data::A(v4) => Some(IpAddr::V4(v4)),
             Data::Aaaa(v6) => Some(IpAddr::V6(v6)),
@@ -391,6 +395,8 @@ impl Cache {
                         known.remove(&place);
                     } else if known.contains_key(&place) || known.keys().filter(on).count() < ADDRESSES {
                         known.insert(place, source.now);
+                    } else {
+                        heard.push(Heard::Dropped(Refused::TooManyAddresses));
                     }
                 }
             }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::endpoint::Endpoint;
-use super::message::{Data, Message, Record};
+use super::message::{Data, Message, Record, IN};
 use super::name::Name;
-use super::publication::{part, strings, IN};
+use super::publication::{part, strings};
 use super::zone::ZONE;
 use crate::record::{Key, Time};
+use crate::refused::Refused;
 
 /// A conflict over one of our names is answered so often at most, milliseconds.
 const DEFEND_MS: u64 = 1_000;
@@ -35,7 +36,12 @@ impl Endpoint {
                 None => node(&record.name),
             },
         };
-        all().filter(|record| record.class == IN && !ours(record)).collect()
+        let (own, foreign): (Vec<_>, Vec<_>) =
+            all().filter(|record| record.class == IN).partition(|record| ours(record));
+        if !own.is_empty() && !self.site.has_address(from) {
+            self.refused.add(Refused::OwnNodeFromElsewhere, own.len() as u64);
+        }
+        foreign
     }
 
     /// Says again what somebody else has said otherwise or taken back (RFC 6762 §9, §10.1).

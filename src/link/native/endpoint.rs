@@ -18,12 +18,13 @@ use super::message::{self, Message};
 use super::outbox::{Outbox, Place};
 use super::publication::Publications;
 use super::responder::{Here, Replies, Responder};
-use super::serve::{Asked, Served, Server};
+use super::serve::{Asked, Server};
 use super::site::Site;
 use super::zone::ZONE;
 use crate::event::Reason;
 use crate::link::{Command, Message as Submitted, Station};
 use crate::record::{Key, Owner, Question, Reach, Record as Node, Sighting, Time};
+use crate::refused::{Refusals, Refused};
 
 /// A registry that has left still answers for so long, milliseconds.
 const DEPARTED_MS: u64 = 1_000;
@@ -50,13 +51,14 @@ pub struct Endpoint {
     closing: bool,
     now: Time,
     counts: BTreeMap<&'static str, u64>,
+    pub(super) refused: Arc<Refusals>,
 }
 
 impl Endpoint {
     /// An endpoint that has no interface yet.
     pub fn new(config: Config) -> Endpoint {
         let seed = config.seed.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-        let mut rng = fastrand::Rng::with_seed(seed);
+        let (mut rng, refused) = (fastrand::Rng::with_seed(seed), Arc::<Refusals>::default());
         Endpoint {
             site: Site {
                 port: config.port,
@@ -69,10 +71,10 @@ impl Endpoint {
             },
             known: Publications::default(),
             herald: Herald::default(),
-            responder: Responder::default(),
-            server: Server::new(config.seed),
-            asker: Asker::new(rng.fork()),
-            micro: GoMicro::new(&config.host_name, rng.fork()),
+            responder: Responder::new(refused.clone()),
+            server: Server::new(config.seed, refused.clone()),
+            asker: Asker::new(rng.fork(), refused.clone()),
+            micro: GoMicro::new(&config.host_name, rng.fork(), refused.clone()),
             out: Outbox::default(),
             rng,
             defended: HashMap::new(),
@@ -81,6 +83,7 @@ impl Endpoint {
             closing: false,
             now: Time(0),
             counts: BTreeMap::new(),
+            refused,
         }
     }
 
@@ -285,21 +288,28 @@ impl Endpoint {
         self.now = now;
         let spoken = self.site.owners.get(&datagram.interface).is_some_and(|owners| !owners.is_empty());
         if !spoken && self.site.departed.is_empty() {
-            return;
+            return self.refused.count(Refused::OtherInterface);
         }
         if self.site.is_own(datagram.from) {
             return;
         }
         if !self.site.is_on_link(datagram.interface, datagram.from.ip()) {
-            return self.count("off-link");
+            return self.refused.count(Refused::OffLink);
         }
-        let Some(message) = message::parse(datagram.bytes) else { return self.count("malformed") };
+        if datagram.bytes.len() > message::LARGEST {
+            return self.refused.count(Refused::Oversized);
+        }
+        let Some(message) = message::parse(datagram.bytes) else { return self.refused.count(Refused::Malformed) };
         if message.malformed > 0 {
-            *self.counts.entry("malformed-records").or_default() += u64::from(message.malformed);
+            self.refused.add(Refused::MalformedRecords, u64::from(message.malformed));
         }
         // RFC 6762 §18.3, §18.11.
         if message.opcode != 0 || message.rcode != 0 {
-            return self.count("opcode-or-rcode");
+            return self.refused.count(Refused::OpcodeOrRcode);
+        }
+        match message.of_other_class() {
+            0 => {}
+            some => self.refused.add(Refused::OtherClass, some),
         }
         let place = Place { interface: datagram.interface, v6: datagram.from.is_ipv6() };
         match message.response {
@@ -326,23 +336,29 @@ impl Endpoint {
     }
 
     fn handle_response(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: &Message) {
-        let exchange = message.option.as_deref().and_then(Exchange::decode);
+        let exchange = self.exchange(message);
         match (datagram.via, exchange) {
             (Via::Direct, Some(answer @ Exchange::Answer { .. })) => {
                 let speaker = Speaker { addr: datagram.from, place, direct: None, one_shot: false };
                 self.asker.handle_answer(now, speaker, message, &answer, &self.site.net, &mut self.out);
             }
             // RFC 6762 §6: responses come from the port, or are ignored.
-            _ if datagram.from.port() != self.site.port => self.count("response-from-other-port"),
+            _ if datagram.from.port() != self.site.port => self.refused.count(Refused::ResponseFromOtherPort),
             // Answers by unicast are asked for from our own port only (RFC 6762 §6).
-            _ if datagram.via == Via::Group && !datagram.to.is_multicast() => self.count("response-unasked"),
+            _ if datagram.via == Via::Group && !datagram.to.is_multicast() => {
+                self.refused.count(Refused::ResponseUnasked)
+            }
             (_, exchange) => {
                 if GoMicro::concerns(message) {
                     self.handle_go_micro(now, datagram, place);
                 }
                 let direct = match exchange {
                     Some(Exchange::Here { port }) => Some(port),
-                    _ => None,
+                    None => None,
+                    Some(_) => {
+                        self.refused.count(Refused::ExchangeMisplaced);
+                        None
+                    }
                 };
                 self.defend(now, &message.answers);
                 self.responder.suppress(now, place, &message.answers);
@@ -352,6 +368,15 @@ impl Endpoint {
                 self.asker.handle_records(now, speaker, &foreign, &self.site.net, &mut self.out);
             }
         }
+    }
+
+    fn exchange(&self, message: &Message) -> Option<Exchange> {
+        let option = message.option.as_deref()?;
+        let exchange = Exchange::decode(option);
+        if exchange.is_none() {
+            self.refused.count(Refused::ExchangeMalformed);
+        }
+        exchange
     }
 
     fn handle_go_micro(&mut self, now: Time, datagram: &Datagram<'_>, place: Place) {
@@ -367,7 +392,7 @@ impl Endpoint {
     }
 
     fn handle_question(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: Message) {
-        match message.option.as_deref().and_then(Exchange::decode) {
+        match self.exchange(&message) {
             Some(Exchange::Ask { heard }) => return self.serve(now, datagram, place, &message, Wanted::All(&heard)),
             Some(Exchange::Fetch { token, registry, ranges, budget }) => {
                 let wanted = Wanted::One { registry, token, ranges: &ranges, budget };
@@ -377,11 +402,13 @@ impl Endpoint {
                 self.answer_go_micro(now, datagram, place, (&message, true));
                 return self.asker.suppress(now, place, &message);
             }
-            Some(Exchange::Answer { .. } | Exchange::Here { .. }) => return self.count("exchange-misplaced"),
+            Some(Exchange::Answer { .. } | Exchange::Here { .. }) => {
+                return self.refused.count(Refused::ExchangeMisplaced)
+            }
             None => {}
         }
         if datagram.via == Via::Direct {
-            return self.count("question-misplaced");
+            return self.refused.count(Refused::QuestionMisplaced);
         }
         self.answer_go_micro(now, datagram, place, (&message, false));
         let (addrs, owners) = self.site.here(place);
@@ -409,7 +436,7 @@ impl Endpoint {
     }
 
     fn serve(&mut self, now: Time, datagram: &Datagram<'_>, place: Place, message: &Message, wanted: Wanted<'_>) {
-        let Some(question) = message.questions.first() else { return self.count("exchange-misplaced") };
+        let Some(question) = message.questions.first() else { return self.refused.count(Refused::ExchangeMisplaced) };
         let question_of = || match question.name == ZONE.service_type {
             true => Some(Question::Everything),
             false => self.known.of_subtype(&question.name).map(|service| Question::Service(service.clone())),
@@ -426,23 +453,16 @@ impl Endpoint {
         match wanted {
             Wanted::All(heard) => {
                 for (owner, tag) in self.known.owners().filter(|(owner, tag)| speaks(owner) && !heard.contains(tag)) {
-                    match self.server.ask(now, &self.known, (owner, tag), &asked) {
-                        Served::Messages(messages) => answers.extend(messages),
-                        Served::Refused => *self.counts.entry("asks-refused").or_default() += 1,
-                        Served::Nothing => {}
-                    }
+                    answers.extend(self.server.ask(now, &self.known, (owner, tag), &asked));
                 }
             }
             Wanted::One { registry, token, ranges, budget } => {
                 // A registry with nothing left says so, while it is open.
                 let owner = registry.owner();
                 if !speaks(&&owner) && !self.site.departed.contains_key(&owner) {
-                    return self.count("fetch-of-unknown-registry");
+                    return self.refused.count(Refused::FetchOfUnknownRegistry);
                 }
-                match self.server.fetch(now, &self.known, (&owner, registry), &asked, token, (ranges, budget)) {
-                    Served::Messages(messages) => answers = messages,
-                    _ => *self.counts.entry("fetches-refused").or_default() += 1,
-                }
+                answers = self.server.fetch(now, &self.known, (&owner, registry), &asked, token, (ranges, budget));
             }
         }
         answers.into_iter().for_each(|bytes| self.out.unicast(Via::Direct, place.interface, datagram.from, bytes));
@@ -548,6 +568,7 @@ impl Endpoint {
         counters.extend([("multicast-sent", self.out.multicasts), ("unicast-sent", self.out.unicasts)]);
         counters.extend(self.asker.counts());
         counters.extend(self.micro.counts());
+        counters.extend(self.refused.list());
         counters
     }
 }

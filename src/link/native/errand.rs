@@ -13,6 +13,7 @@ use super::zone::ZONE;
 use super::Via;
 use crate::limits;
 use crate::record::{Key, Question, Sighting, Time};
+use crate::refused::Refused;
 
 /// A registry that answers is asked for so long at most, milliseconds.
 const LONGEST_MS: u64 = 30_000;
@@ -73,7 +74,7 @@ impl Asker {
         let Exchange::Answer { token, registry, verdicts, last } = answer else { return };
         let Speaker { addr: from, place, .. } = from;
         let Some(question) = message.questions.first().and_then(|asked| self.question_named(asked)) else {
-            return self.refuse("answer-unasked", out);
+            return self.refuse(Refused::AnswerUnasked, out);
         };
         let errand = (*registry, place, question.clone());
         match self.admit(now, &errand, from, message.id) {
@@ -112,18 +113,18 @@ impl Asker {
         }
         self.found(now, *registry);
         if progress.complete {
-            self.complete(errand, from);
+            self.complete(errand, from, out);
         }
     }
 
     /// Whether an answer belongs to a fetch, which the first answer to a lookup begins; why not, unless it
     /// only says the same once more over the other address family.
-    fn admit(&mut self, now: Time, errand: &Errand, from: SocketAddr, id: u16) -> Result<bool, &'static str> {
+    fn admit(&mut self, now: Time, errand: &Errand, from: SocketAddr, id: u16) -> Result<bool, Refused> {
         let (tag, place, question) = errand;
         let of_lookup = self.lookups.get(question).is_some_and(|lookup| lookup.ids.contains(&id));
         let running = self.fetches.get(errand).map(|running| (running.fetch.addr == from, running.fetch.is_answer(id)));
         if !running.is_some_and(|(addr, _)| addr) && self.doubts(*tag, *place, from).is_some() {
-            return Err("answer-from-elsewhere");
+            return Err(Refused::AnswerFromElsewhere);
         }
         match running {
             Some((true, asked)) if asked || of_lookup => Ok(true),
@@ -131,7 +132,7 @@ impl Asker {
                 // Who has heard the question can answer it for as many registries as it likes to invent.
                 let of_sender = self.fetches.values().filter(|running| running.fetch.addr.ip() == from.ip());
                 if of_sender.count() >= FETCHES_OF_SENDER || self.fetches.len() >= limits::VIEW_NODES {
-                    return Err("too-many-strangers");
+                    return Err(Refused::TooManyStrangers);
                 }
                 let lookup = self.lookups.get_mut(question);
                 let first = lookup.is_some_and(|lookup| lookup.answered.insert((*tag, place.interface)));
@@ -140,21 +141,20 @@ impl Asker {
                 }
                 Ok(first)
             }
-            _ => Err("answer-unasked"),
+            _ => Err(Refused::AnswerUnasked),
         }
     }
 
-    fn complete(&mut self, errand: Errand, from: SocketAddr) {
+    fn complete(&mut self, errand: Errand, from: SocketAddr, out: &mut Outbox) {
         let Some(Running { fetch, trigger, .. }) = self.fetches.remove(&errand) else { return };
         let (tag, place, question) = errand;
-        if let Some(peer) = self.peers.entry(tag) {
-            peer.addrs.insert(place, from);
-            peer.rivals.remove(&place);
-            peer.token = fetch.token();
-            if let Some((lease, said)) = trigger {
-                let held = self.cache.sum(&tag.owner(), &question, &ALL, Some(lease));
-                peer.verify((question, lease), (said, held));
-            }
+        let Some(peer) = self.peers.entry(tag) else { return self.refuse(Refused::RegistriesFull, out) };
+        peer.addrs.insert(place, from);
+        peer.rivals.remove(&place);
+        peer.token = fetch.token();
+        if let Some((lease, said)) = trigger {
+            let held = self.cache.sum(&tag.owner(), &question, &ALL, Some(lease));
+            peer.verify((question, lease), (said, held));
         }
     }
 

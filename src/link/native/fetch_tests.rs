@@ -6,7 +6,7 @@ use super::*;
 use crate::link::native::exchange::position;
 use crate::link::native::message::{self, parse, rtype};
 use crate::link::native::publication::Publications;
-use crate::link::native::serve::{Asked, Served, Server};
+use crate::link::native::serve::{Asked, Server};
 use crate::link::native::zone::ZONE;
 use crate::model::{Node, Service};
 use crate::record::Question;
@@ -46,7 +46,7 @@ impl Pair {
     fn new(nodes: usize, loss: f32) -> Pair {
         let mut published = Publications::default();
         (0..nodes).for_each(|i| published.put(record(i, 1)).unwrap());
-        let (server, rng) = (Server::new([7; 32]), fastrand::Rng::with_seed(nodes as u64));
+        let (server, rng) = (Server::new([7; 32], Arc::default()), fastrand::Rng::with_seed(nodes as u64));
         Pair { server, published, held: BTreeMap::new(), now: Time(1_000), rng, loss, questions: 0, messages: 0 }
     }
 
@@ -65,8 +65,10 @@ impl Pair {
         let from = addr().ip();
         let asked = Asked { question: &dns, about: &question, id: fetch.id, from, addrs: &[from] };
         let owner = (OWNER, fetch.registry);
-        let served = self.server.fetch(self.now, &self.published, owner, &asked, token, (&ranges, budget));
-        let Served::Messages(messages) = served else { return None };
+        let messages = self.server.fetch(self.now, &self.published, owner, &asked, token, (&ranges, budget));
+        if messages.is_empty() {
+            return None;
+        }
         self.messages += messages.len();
         assert!(messages.iter().all(|bytes| bytes.len() <= 1_452));
         Some(messages)

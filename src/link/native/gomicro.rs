@@ -21,16 +21,16 @@ use self::heard::{Entry, Heard, Outcome};
 use self::said::{Node, Said};
 use super::cache::Source;
 use super::herald::Ground;
-use super::message::{self, Data, Message};
+use super::message::{self, Data, Message, IN};
 use super::name::{Case, Name};
 use super::outbox::{one_family, Outbox, Place};
 use super::pace::Bucket;
-use super::publication::IN;
 use super::site::Site;
 use super::unsaid::Unsaid;
 use crate::event::Reason;
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Reach, Record, Sighting, Time};
+use crate::refused::{Refusals, Refused};
 use crate::wire::gomicro as wire;
 
 /// A node that is doubted, by a goodbye or by what another host says, is asked at these times, and believed to be gone
@@ -64,11 +64,12 @@ pub struct GoMicro {
     doubts: BTreeMap<Key, (Time, usize)>,
     checks: Bucket,
     rng: fastrand::Rng,
+    refused: Arc<Refusals>,
 }
 
 impl GoMicro {
     /// On a host of this name.
-    pub fn new(host: &str, mut rng: fastrand::Rng) -> GoMicro {
+    pub fn new(host: &str, mut rng: fastrand::Rng, refused: Arc<Refusals>) -> GoMicro {
         // Its name in a domain, `.local` above all, is for others to say.
         let label = host.split('.').next().filter(|label| !label.is_empty());
         let host = label.and_then(|label| Name::of([label.as_bytes()], Case::Kept));
@@ -76,12 +77,13 @@ impl GoMicro {
             host: host.or_else(|| Name::from_dotted("localhost")).unwrap_or_else(|| unreachable!("it is a name")),
             said: Said::default(),
             unsaid: Unsaid::default(),
-            answers: Answers::default(),
-            asks: Asks::new(rng.fork()),
+            answers: Answers::new(refused.clone()),
+            asks: Asks::new(rng.fork(), refused.clone()),
             heard: Heard::default(),
             doubts: BTreeMap::new(),
             checks: Bucket::new(CHECKS.0, CHECKS.1),
             rng,
+            refused,
         }
     }
 
@@ -192,7 +194,11 @@ impl GoMicro {
         }
         let Some(message) = message::parse_as(bytes, Case::Kept) else { return };
         let questions = message.questions.into_iter().filter(|question| question.class == IN);
-        for question in questions.take(QUESTIONS) {
+        for (i, question) in questions.enumerate() {
+            if i >= QUESTIONS {
+                self.refused.count(Refused::GoMicroTooManyQuestions);
+                continue;
+            }
             let Some((domain, labels)) = domain_of(&question.name) else { continue };
             let Some(wanted) = self.said.wanted(domain, &labels, question.rtype) else { continue };
             // A question section in a message to port 5353 would make a go-micro there answer its answer.
@@ -224,7 +230,7 @@ impl GoMicro {
         }
         let Some(message) = message::parse_as(bytes, Case::Kept) else { return news };
         let mut alive = Vec::new();
-        for entry in heard::entries(&message) {
+        for entry in heard::entries(&message, &self.refused) {
             let Some((domain, labels)) = domain_of(entry.name) else { continue };
             if let Some((_, service)) = labels.split_last().filter(|(last, _)| **last == b"_services") {
                 let service = dotted(service).filter(|_| source.one_shot && entry.ttl > 0);
@@ -268,7 +274,7 @@ impl GoMicro {
                 return None;
             }
             Outcome::Doubted(key) => {
-                out.tell(Sighting::Dropped("go-micro-from-elsewhere"));
+                out.tell(Sighting::Dropped(Refused::GoMicroFromElsewhere));
                 self.doubts.entry(key).or_insert((source.now, 0));
                 return None;
             }
@@ -384,14 +390,12 @@ impl GoMicro {
     }
 
     /// Counters for `stats`.
-    pub fn counts(&self) -> [(&'static str, u64); 6] {
+    pub fn counts(&self) -> [(&'static str, u64); 4] {
         [
             ("go-micro-published", self.said.len() as u64),
             ("go-micro-too-large", self.said.too_large()),
             ("go-micro-held", self.heard.len() as u64),
             ("go-micro-questions", self.asks.len() as u64),
-            ("go-micro-asks-refused", self.answers.refused()),
-            ("go-micro-services-refused", self.asks.refused()),
         ]
     }
 }

@@ -16,6 +16,8 @@ pub use self::build::Builder;
 pub use self::read::{parse, parse_as};
 use super::name::Name;
 
+/// The one class that multicast DNS uses.
+pub const IN: u16 = 1;
 /// In a record's class: others of its name and type are out of date (RFC 6762 §10.2). In a question's: an answer by
 /// unicast is welcome (§5.4).
 pub const FLUSH: u16 = 0x8000;
@@ -144,6 +146,15 @@ pub struct Message {
     /// Questions and records that were skipped, as they made no sense or there were too many; what follows a record
     /// whose end cannot be found counts as one.
     pub malformed: u32,
+}
+
+impl Message {
+    /// How many questions and records are of another class than IN; a question may be of ANY.
+    pub(super) fn of_other_class(&self) -> u64 {
+        let questions = self.questions.iter().filter(|question| ![IN, rtype::ANY].contains(&question.class)).count();
+        let records = self.answers.iter().chain(&self.additionals).filter(|record| record.class != IN).count();
+        (questions + records) as u64
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,6 @@ use simple_dns::Packet;
 
 use super::*;
 
-const IN: u16 = 1;
-
 fn name(text: &str) -> Name {
     Name::from_dotted(text).unwrap()
 }

@@ -51,6 +51,13 @@ use crate::fork;
 use crate::record::Owner;
 use crate::{runtime, system};
 
+/// Alive records renew leases: nothing is checked before 80 % of one. The grace is less than the second that is promised
+/// by as much as a busy machine may be late.
+pub const PATIENCE: Patience = Patience {
+    check_after: Duration::from_secs(24 * 60 * 60),
+    grace: Duration::from_millis(750),
+    answer: Duration::from_millis(500),
+};
 /// Sightings on their way to the driver.
 const SIGHTINGS: usize = 1_024;
 
@@ -101,9 +108,7 @@ impl Link for Native {
     }
 
     fn patience(&self) -> Patience {
-        // Alive records renew leases: nothing is checked before 80 % of one.
-        let check_after = Duration::from_secs(24 * 60 * 60);
-        Patience { check_after, grace: Duration::from_secs(1), answer: Duration::from_millis(500) }
+        PATIENCE
     }
 
     fn counters(&self) -> Vec<(String, u64)> {

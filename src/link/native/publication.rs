@@ -7,15 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::exchange::{position, Range, Sum, Tag};
-use super::message::{rtype, Data, Record};
+use super::message::{rtype, Data, Record, IN};
 use super::name::Name;
 use super::zone::ZONE;
 use crate::error::Result;
 use crate::record::{self, Key, Owner, Question, Time};
 use crate::wire::{address, dnssd};
 
-/// Class IN.
-pub const IN: u16 = 1;
 /// What of an answer to other software is by unicast to a one-shot question lives so long, seconds
 /// (RFC 6762 §6.7).
 pub const LEGACY_TTL: u32 = 10;

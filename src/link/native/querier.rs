@@ -2,15 +2,16 @@
 //! missing or in doubt. Our own kind is asked directly, see [`super::fetch`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::exchange::Exchange;
-use super::message::{rtype, Builder, Question, Record};
+use super::message::{rtype, Builder, Question, Record, IN};
 use super::name::Name;
 use super::outbox::Place;
-use super::publication::IN;
 use super::serve::MESSAGE;
 use super::zone::ZONE;
 use crate::record::{self, Time};
+use crate::refused::{Refusals, Refused};
 
 /// The first question of a browse is delayed so long, milliseconds (RFC 6762 §5.2).
 const FIRST_MS: std::ops::Range<u64> = 20..120;
@@ -35,6 +36,7 @@ pub struct Querier {
     /// Single questions that wait, and when each was asked last.
     waiting: BTreeMap<(Name, u16), Time>,
     asked: BTreeMap<(Name, u16), Time>,
+    refused: Arc<Refusals>,
 }
 
 /// The DNS question for a question.
@@ -47,6 +49,11 @@ pub fn dns(question: &record::Question) -> Question {
 }
 
 impl Querier {
+    /// One that counts what it does not ask.
+    pub fn new(refused: Arc<Refusals>) -> Querier {
+        Querier { refused, ..Querier::default() }
+    }
+
     /// Begins to browse at a place.
     pub fn browse(&mut self, now: Time, question: &record::Question, place: Place, rng: &mut fastrand::Rng) {
         let due = Time(now.0 + rng.u64(FIRST_MS));
@@ -66,8 +73,11 @@ impl Querier {
     /// Asks for one record set, at most once a second.
     pub fn ask(&mut self, now: Time, name: &Name, rtype: u16) {
         let question = (name.clone(), rtype);
-        if self.waiting.contains_key(&question) || self.waiting.len() >= REMEMBERED {
+        if self.waiting.contains_key(&question) {
             return;
+        }
+        if self.waiting.len() >= REMEMBERED {
+            return self.refused.count(Refused::QuestionsFull);
         }
         if self.asked.len() >= REMEMBERED {
             self.asked.retain(|_, at| now.0 < at.0 + AGAIN_MS);

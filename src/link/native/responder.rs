@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::message::{rtype, Builder, Data, Message, Question, Record, LARGEST_BUILT};
+use super::message::{rtype, Builder, Data, Message, Question, Record, IN, LARGEST_BUILT};
 use super::name::Name;
 use super::outbox::Place;
 use super::pace::Bucket;
-use super::publication::{part, rdata, Node, Publications, IN, LEGACY_TTL};
+use super::publication::{part, rdata, Node, Publications, LEGACY_TTL};
 use super::serve::MESSAGE;
 use super::zone::ZONE;
 use crate::record::{Key, Owner, Question as About, Time};
+use crate::refused::{Refusals, Refused};
 use crate::wire::dnssd;
 
 /// One-shot questions answered at once and a second (RFC 6762 §6.7), and whole enumerations worked
@@ -108,6 +109,7 @@ pub struct Responder {
     deferred: BTreeMap<(Place, SocketAddr), Deferred>,
     legacy: Bucket,
     scans: Bucket,
+    refused: Arc<Refusals>,
 }
 
 /// What is to be said now.
@@ -117,19 +119,6 @@ pub struct Replies {
     pub unicast: Vec<Vec<u8>>,
     /// Alive records that were asked for.
     pub alive: Vec<(Owner, u32)>,
-}
-
-impl Default for Responder {
-    fn default() -> Responder {
-        Responder {
-            pending: BTreeMap::new(),
-            answered: HashMap::new(),
-            others_said: HashMap::new(),
-            deferred: BTreeMap::new(),
-            legacy: Bucket::new(LEGACY.0, LEGACY.1),
-            scans: Bucket::new(SCANS.0, SCANS.1),
-        }
-    }
 }
 
 /// What answers a set of questions.
@@ -150,6 +139,19 @@ impl Found {
 }
 
 impl Responder {
+    /// One that has nothing to say yet.
+    pub fn new(refused: Arc<Refusals>) -> Responder {
+        Responder {
+            pending: BTreeMap::new(),
+            answered: HashMap::new(),
+            others_said: HashMap::new(),
+            deferred: BTreeMap::new(),
+            legacy: Bucket::new(LEGACY.0, LEGACY.1),
+            scans: Bucket::new(SCANS.0, SCANS.1),
+            refused,
+        }
+    }
+
     /// Takes a question that came from the multicast DNS port.
     pub fn handle(
         &mut self,
@@ -173,6 +175,9 @@ impl Responder {
         if truncated && room {
             self.deferred.insert(asker, Deferred { asked, due });
             return Replies::default();
+        }
+        if truncated {
+            self.refused.count(Refused::KnownAnswersFull);
         }
         if truncated && first {
             // One asker too many: what it knows is not known.
@@ -216,16 +221,24 @@ impl Responder {
     pub fn one_shot(&mut self, now: Time, here: &Here<'_>, message: &Message) -> Option<Vec<u8>> {
         let questions: HashSet<&Question> = message.questions.iter().filter(|question| is_ours(question)).collect();
         let enumerating = questions.iter().any(|question| enumerates(here, question));
-        if enumerating && !self.legacy.take(now, 1) {
+        if enumerating && !self.has_turn(now) {
             return None;
         }
         let mut found = Found::default();
         questions.into_iter().for_each(|question| collect(here, question, &mut found));
         leave_out_known(here, &mut found, &message.answers);
-        if found.is_empty() || (!enumerating && !self.legacy.take(now, 1)) {
+        if found.is_empty() || (!enumerating && !self.has_turn(now)) {
             return None;
         }
         self.one_message(here, &found, Some((message.id, &message.questions)))
+    }
+
+    fn has_turn(&mut self, now: Time) -> bool {
+        let has = self.legacy.take(now, 1);
+        if !has {
+            self.refused.count(Refused::OneShotLimited);
+        }
+        has
     }
 
     fn find(&mut self, now: Time, here: &Here<'_>, questions: &[Question]) -> Found {
@@ -237,8 +250,11 @@ impl Responder {
             }
             if enumerates(here, question) {
                 let key = (question.name.clone(), question.rtype, here.place);
-                let again = self.answered.get(&key).is_some_and(|at| now.0 < at.0 + 1_000);
-                if again || !self.scans.take(now, 1) {
+                if self.answered.get(&key).is_some_and(|at| now.0 < at.0 + 1_000) {
+                    continue;
+                }
+                if !self.scans.take(now, 1) {
+                    self.refused.count(Refused::EnumerationsLimited);
                     continue;
                 }
                 found.whole.push((question.name.clone(), question.rtype));

@@ -1,6 +1,7 @@
 //! The answering side of the lookup exchange ([`super::exchange`]).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -10,6 +11,7 @@ use super::name::Name;
 use super::pace::Bucket;
 use super::publication::{part, Publications};
 use crate::record::{Question, Time};
+use crate::refused::{Refusals, Refused};
 
 /// A message that fits one Ethernet frame over IPv6, bytes.
 pub const MESSAGE: usize = 1_452;
@@ -30,6 +32,7 @@ pub struct Server {
     secret: [u8; 32],
     unproven: Bucket,
     proven: Bucket,
+    refused: Arc<Refusals>,
 }
 
 /// A question of the exchange, as it came.
@@ -46,21 +49,11 @@ pub struct Asked<'a> {
     pub addrs: &'a [IpAddr],
 }
 
-/// What became of a question.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Served {
-    /// These messages answer it.
-    Messages(Vec<Vec<u8>>),
-    /// The registry has nothing that was asked for.
-    Nothing,
-    /// Too many are asked for at once.
-    Refused,
-}
-
 impl Server {
     /// A server whose tokens depend on `secret`.
-    pub fn new(secret: [u8; 32]) -> Server {
-        Server { secret, unproven: Bucket::new(UNPROVEN.0, UNPROVEN.1), proven: Bucket::new(PROVEN.0, PROVEN.1) }
+    pub fn new(secret: [u8; 32], refused: Arc<Refusals>) -> Server {
+        let (unproven, proven) = (Bucket::new(UNPROVEN.0, UNPROVEN.1), Bucket::new(PROVEN.0, PROVEN.1));
+        Server { secret, unproven, proven, refused }
     }
 
     fn token(&self, from: IpAddr) -> u64 {
@@ -75,15 +68,16 @@ impl Server {
     }
 
     /// One message of what `owner` has for who may have nothing of it.
-    pub fn ask(&mut self, now: Time, known: &Publications, owner: (&str, Tag), asked: &Asked<'_>) -> Served {
+    pub fn ask(&mut self, now: Time, known: &Publications, owner: (&str, Tag), asked: &Asked<'_>) -> Vec<Vec<u8>> {
         if !known.has(owner.0, asked.about) {
-            return Served::Nothing;
+            return Vec::new();
         }
         if !self.unproven.take(now, 1) {
-            return Served::Refused;
+            self.refused.count(Refused::AsksRefused);
+            return Vec::new();
         }
         let all = [Held { range: ALL, sum: Sum::default() }];
-        Served::Messages(self.answer(known, owner, asked, &all, 1))
+        self.answer(known, owner, asked, &all, 1)
     }
 
     /// What `owner` has in the ranges, in at most `budget` messages; one only without the right token.
@@ -95,22 +89,27 @@ impl Server {
         asked: &Asked<'_>,
         token: u64,
         wanted: (&[Held], u8),
-    ) -> Served {
+    ) -> Vec<Vec<u8>> {
         let (ranges, budget) = wanted;
         // In order and apart: what is asked for costs no more than all there is.
         if ranges.windows(2).any(|pair| pair[0].range.end() >= pair[1].range.start()) {
-            return Served::Refused;
+            self.refused.count(Refused::FetchesRefused);
+            return Vec::new();
         }
         let proven = token == self.token(asked.from);
+        if !proven && token != 0 {
+            self.refused.count(Refused::WrongToken);
+        }
         let bucket = if proven { &mut self.proven } else { &mut self.unproven };
         if !bucket.take(now, 1) {
-            return Served::Refused;
+            self.refused.count(Refused::FetchesRefused);
+            return Vec::new();
         }
         let left = u8::try_from(self.proven.left(now)).unwrap_or(u8::MAX);
         let budget = if proven { budget.min(left).clamp(1, BUDGET) } else { 1 };
         let messages = self.answer(known, owner, asked, ranges, budget);
         self.proven.take(now, messages.len() as u64 - u64::from(!messages.is_empty()));
-        Served::Messages(messages)
+        messages
     }
 
     fn answer(
@@ -180,6 +179,10 @@ impl Reply<'_> {
         let mut verdicts: Vec<Verdict> = Vec::new();
         let mut hosts: Vec<Name> = Vec::new();
         for range in ranges {
+            // By what was said of others: who has not proven itself asks again.
+            if self.is_spent() {
+                return;
+            }
             let mut first = *range.start();
             for key in self.known.keys(owner, self.asked.about, range) {
                 let Some(node) = self.known.get(key) else { continue };
@@ -216,9 +219,6 @@ impl Reply<'_> {
                 let full = std::mem::replace(&mut builder, self.builder(COVERED));
                 self.push(full, std::mem::take(&mut verdicts));
                 hosts.clear();
-                if self.is_spent() {
-                    return;
-                }
             }
         }
         if !verdicts.is_empty() {

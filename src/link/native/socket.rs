@@ -23,6 +23,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use super::io::{Attached, Datagram, To, Transmit, Via};
 use super::message::LARGEST;
 use crate::error::Result;
+use crate::refused::Refused;
 use crate::{interfaces, system};
 
 /// RFC 6762 §3.
@@ -66,10 +67,10 @@ impl Counts {
             ("bytes-in", self.bytes_in),
             ("datagrams-out", self.datagrams_out),
             ("bytes-out", self.bytes_out),
-            ("receive-errors", self.receive_errors),
+            (Refused::ReceiveErrors.name(), self.receive_errors),
             ("send-errors", self.send_errors),
-            ("kernel-drops", self.kernel_drops),
-            ("memory-drops", self.memory_drops),
+            (Refused::KernelDrops.name(), self.kernel_drops),
+            (Refused::MemoryDrops.name(), self.memory_drops),
             ("joins-refused", self.joins_refused),
             ("ipv6-unavailable", self.ipv6_unavailable),
         ]

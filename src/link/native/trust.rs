@@ -13,6 +13,7 @@ use super::outbox::{Outbox, Place};
 use super::zone::ZONE;
 use crate::limits;
 use crate::record::{Key, Question, Sighting, Time};
+use crate::refused::Refused;
 
 /// Leases that the alive records of one registry are remembered for, at most.
 const LEASES: usize = 16;
@@ -29,13 +30,14 @@ impl Asker {
         out: &mut Outbox,
     ) {
         let (owner, lease) = who;
-        let Some(tag) = Tag::of(owner) else { return self.refuse("alive", out) };
+        let Some(tag) = Tag::of(owner) else { return self.refuse(Refused::Alive, out) };
         let direct = SocketAddr::new(from.ip(), alive.port);
         let milliseconds = u64::from(lease) * 1_000;
         if !limits::TTL_MS.contains(&milliseconds) {
-            return self.refuse("alive", out);
+            return self.refuse(Refused::Alive, out);
         }
         if let Some(other) = self.doubts(tag, place, direct) {
+            self.refuse(Refused::AliveFromElsewhere, out);
             return self.doubt_address(now, tag, (place, direct), other, owner);
         }
         let known = self.peers.get(tag);
@@ -65,14 +67,17 @@ impl Asker {
                 self.fetch(now, errand, addr, trigger, GIVE_UP_MS);
             }
         } else {
-            self.refuse("too-many-strangers", out);
+            self.refuse(Refused::TooManyStrangers, out);
         }
         if held {
-            if let Some(peer) = self.peers.entry(tag) {
-                peer.addrs.insert(place, direct);
-                if peer.sequences.len() < LEASES || peer.sequences.contains_key(&lease) {
-                    peer.sequences.insert(lease, alive.sequence);
+            match self.peers.entry(tag) {
+                Some(peer) => {
+                    peer.addrs.insert(place, direct);
+                    if peer.sequences.len() < LEASES || peer.sequences.contains_key(&lease) {
+                        peer.sequences.insert(lease, alive.sequence);
+                    }
                 }
+                None => self.refuse(Refused::RegistriesFull, out),
             }
         }
         self.found(now, tag);

@@ -14,7 +14,6 @@ use super::endpoint::Endpoint;
 use super::io::{Attached, Output};
 use super::socket::{self, Changes, Sockets, PATIENCE};
 use crate::clock;
-use crate::drill::{self, Place};
 use crate::link::Message;
 use crate::panics;
 use crate::record::{Owner, Sighting, Time};
@@ -70,7 +69,8 @@ struct Course {
 
 impl Worker {
     pub fn run(mut self) {
-        drill::strike(Place::LinkThread);
+        #[cfg(test)]
+        crate::drill::here(crate::drill::Place::LinkThread);
         let mut course = Course::default();
         let attached = self.attached.clone();
         panics::survived("a start of the link", || self.endpoint.set_interfaces(clock::now(), attached));
@@ -97,7 +97,8 @@ impl Worker {
             course.closes = Some(now + CLOSING);
             self.endpoint.shutdown(now);
         }
-        drill::strike(Place::Link);
+        #[cfg(test)]
+        crate::drill::here(crate::drill::Place::Link);
         if self.changes.take() {
             course.lists = Some(now + QUIET);
         }
@@ -109,7 +110,8 @@ impl Worker {
             let endpoint = &mut self.endpoint;
             more = self.sockets.receive(|datagram| {
                 panics::survived("reading a datagram", || {
-                    drill::strike(Place::Datagram);
+                    #[cfg(test)]
+                    crate::drill::here(crate::drill::Place::Datagram);
                     endpoint.handle_datagram(now, datagram);
                 });
             });

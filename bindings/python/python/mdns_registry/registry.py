@@ -100,7 +100,7 @@ class RegistryBase:
         return options
 
     def stats(self) -> dict[str, Any]:
-        """What was heard, kept and refused, counted."""
+        """What was heard, kept and refused, counted; `refused` by the reasons of docs/limits.md."""
         stats: dict[str, Any] = json.loads(self._native.stats())
         return stats
 

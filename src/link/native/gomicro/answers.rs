@@ -16,6 +16,7 @@ use crate::link::native::site::Site;
 use crate::link::native::Via;
 use crate::options::Domain;
 use crate::record::{Key, Time};
+use crate::refused::{Refusals, Refused};
 
 /// Messages at once and a second: go-micro waits 100 ms, and its buffer, of the default size, holds some 200.
 const PACE: (u64, u64) = (64, 16_000);
@@ -75,14 +76,7 @@ pub struct Answers {
     queue: VecDeque<Answering>,
     pace: Bucket,
     sources: BTreeMap<IpAddr, Bucket>,
-    refused: u64,
-}
-
-impl Default for Answers {
-    fn default() -> Answers {
-        let pace = Bucket::new(PACE.0, PACE.1);
-        Answers { queue: VecDeque::new(), pace, sources: BTreeMap::new(), refused: 0 }
-    }
+    refused: Arc<Refusals>,
 }
 
 /// The next message of an answer.
@@ -131,9 +125,9 @@ impl Answering {
 }
 
 impl Answers {
-    /// Questions refused, as there were too many.
-    pub fn refused(&self) -> u64 {
-        self.refused
+    /// None on their way.
+    pub fn new(refused: Arc<Refusals>) -> Answers {
+        Answers { queue: VecDeque::new(), pace: Bucket::new(PACE.0, PACE.1), sources: BTreeMap::new(), refused }
     }
 
     /// Answers a question from now on.
@@ -147,8 +141,7 @@ impl Answers {
         }
         let crowded = self.sources.len() >= SOURCES && !self.sources.contains_key(&asked.to.ip());
         if crowded || self.queue.len() >= QUESTIONS || of_source.count() >= QUESTIONS_OF_SOURCE {
-            self.refused += 1;
-            return;
+            return self.refused.count(Refused::GoMicroAsksRefused);
         }
         self.sources.entry(asked.to.ip()).or_insert_with(|| Bucket::new(OF_SOURCE.0, OF_SOURCE.1));
         let told = match wanted {

@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use crate::limits;
 use crate::link::native::exchange::Exchange;
-use crate::link::native::message::{rtype, Builder, Question as Dns};
+use crate::link::native::message::{rtype, Builder, Question as Dns, IN};
 use crate::link::native::name::{Case, Name};
 use crate::link::native::outbox::{one_family, Outbox};
 use crate::link::native::pace::Bucket;
-use crate::link::native::publication::IN;
 use crate::link::native::serve::MESSAGE;
 use crate::link::native::site::Site;
 use crate::options::Domain;
 use crate::record::{Question, Time};
+use crate::refused::{Refusals, Refused};
 use crate::wire::gomicro as wire;
 
 /// How long after each question of a burst the next follows while nobody has answered, milliseconds.
@@ -113,15 +113,14 @@ pub struct Asks {
     /// Those wanted, and for who wants everything those of every service there is.
     open: BTreeMap<(Domain, Question), Ask>,
     pace: Bucket,
-    /// Services that were listed and not asked for, as there were too many.
-    refused: u64,
+    refused: Arc<Refusals>,
     rng: fastrand::Rng,
 }
 
 impl Asks {
     /// With ids and delays that no stranger can guess.
-    pub fn new(rng: fastrand::Rng) -> Asks {
-        Asks { wanted: BTreeSet::new(), open: BTreeMap::new(), pace: Bucket::new(PACE.0, PACE.1), refused: 0, rng }
+    pub fn new(rng: fastrand::Rng, refused: Arc<Refusals>) -> Asks {
+        Asks { wanted: BTreeSet::new(), open: BTreeMap::new(), pace: Bucket::new(PACE.0, PACE.1), refused, rng }
     }
 
     /// Whether nothing is asked.
@@ -132,11 +131,6 @@ impl Asks {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.open.len()
-    }
-
-    /// Services that were listed and not asked for, as there were too many.
-    pub fn refused(&self) -> u64 {
-        self.refused
     }
 
     /// Whether nodes of a service are wanted.
@@ -198,7 +192,7 @@ impl Asks {
         let known = self.open.get_mut(&(domain, question.clone()));
         let is_known = known.map(|ask| ask.named = now).is_some();
         let is_news = !is_known && self.open.len() < limits::INTERESTS;
-        self.refused += u64::from(!is_known && !is_news);
+        self.refused.add(Refused::GoMicroServicesRefused, u64::from(!is_known && !is_news));
         let Some(list) = self.open.get_mut(&(domain, Question::Everything)) else { return false };
         list.answered(now, is_news);
         if is_news {

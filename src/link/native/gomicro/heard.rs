@@ -8,14 +8,14 @@ use std::sync::Arc;
 use crate::limits;
 use crate::link::native::cache::Source;
 use crate::link::native::interest::asks_for;
-use crate::link::native::message::{Data, Message};
+use crate::link::native::message::{Data, Message, Record as Dns, IN};
 use crate::link::native::name::Name;
-use crate::link::native::publication::{strings, IN};
+use crate::link::native::publication::strings;
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Record, Time};
+use crate::refused::{Refusals, Refused};
 use crate::tally::Tally;
 use crate::wire::gomicro as wire;
-use crate::wire::Refused;
 
 /// Entries taken of one message; go-micro says one.
 const ENTRIES: usize = 16;
@@ -35,26 +35,26 @@ pub struct Entry<'a> {
 }
 
 /// The entries of a message: an SRV record with its TXT and the address of its target.
-pub fn entries(message: &Message) -> Vec<Entry<'_>> {
+pub fn entries<'a>(message: &'a Message, refused: &Refusals) -> Vec<Entry<'a>> {
     let all = || message.answers.iter().chain(&message.additionals).filter(|record| record.class == IN);
-    let entry = |record: &'_ crate::link::native::message::Record| {
+    let (mut texts, mut addresses) = (HashMap::<&Name, &[u8]>::new(), HashMap::<&Name, IpAddr>::new());
+    for record in all() {
+        match &record.data {
+            Data::Txt(data) => drop(texts.entry(&record.name).or_insert(data)),
+            Data::A(v4) => drop(addresses.entry(&record.name).or_insert(IpAddr::V4(*v4))),
+            Data::Aaaa(v6) => drop(addresses.entry(&record.name).or_insert(IpAddr::V6(*v6))),
+            _ => {}
+        }
+    }
+    let entry = |record: &'a Dns| {
         let Data::Srv { port, target } = &record.data else { return None };
-        let txt = all().find_map(|other| match &other.data {
-            Data::Txt(data) if other.name == record.name => Some(&**data),
-            _ => None,
-        });
-        let address = all().filter(|other| other.name == *target).find_map(|other| match other.data {
-            Data::A(v4) => Some(IpAddr::V4(v4)),
-            Data::Aaaa(v6) => Some(IpAddr::V6(v6)),
-            _ => None,
-        });
-        Some((*port, address, txt?))
+        let (txt, address) = (*texts.get(&record.name)?, addresses.get(target).copied());
+        Some(Entry { name: &record.name, ttl: record.ttl, port: *port, address, txt })
     };
-    let whole = |record| entry(record).map(|(port, address, txt)| (record, port, address, txt));
-    let entries = all().filter_map(whole).take(ENTRIES);
+    let mut whole = all().filter_map(entry);
+    let entries = whole.by_ref().take(ENTRIES).collect();
+    refused.add(Refused::GoMicroTooManyEntries, whole.count() as u64);
     entries
-        .map(|(record, port, address, txt)| Entry { name: &record.name, ttl: record.ttl, port, address, txt })
-        .collect()
 }
 
 /// What an entry came to.
@@ -69,7 +69,7 @@ pub enum Outcome {
     /// Another host says otherwise.
     Doubted(Key),
     /// Not kept, for this reason.
-    Dropped(&'static str),
+    Dropped(Refused),
     /// Not wanted, or known by other means.
     Nothing,
 }
@@ -156,7 +156,7 @@ impl Heard {
         let record = match wire::decode(&labels, &strings(entry.txt), entry.port, entry.address) {
             Ok(record) if !wanted(&record.service.name) => return Outcome::Nothing,
             Ok(record) => record,
-            Err(Refused(reason)) => return Outcome::Dropped(reason),
+            Err(reason) => return Outcome::Dropped(reason),
         };
         if twin(&record.owner, &record.key) {
             self.remember_twin(digest);
@@ -182,13 +182,13 @@ impl Heard {
                 return Outcome::Doubted(key);
             }
             if known.record.revision > record.revision {
-                return Outcome::Dropped("older-revision");
+                return Outcome::Dropped(Refused::OlderRevision);
             }
             self.remove(&key);
         } else if self.nodes.len() >= limits::VIEW_NODES {
-            return Outcome::Dropped("cache-full");
+            return Outcome::Dropped(Refused::CacheFull);
         } else if self.said_by.of(&source.from) >= limits::SENDER_NODES {
-            return Outcome::Dropped("sender-full");
+            return Outcome::Dropped(Refused::SenderFull);
         }
         self.said_by.add(source.from);
         self.digests.insert(digest, key.clone());

@@ -129,7 +129,9 @@ impl<'a> Read<'a> {
             rtype::TXT => self.rdata_as::<Txt<&[u8]>>().map(|_| Data::Txt(Arc::from(self.rdata)))?,
             rtype::NSEC => {
                 let nsec = self.rdata_as::<Nsec<&[u8], Parsed<'a>>>()?;
-                let types = nsec.types().iter().map(Rtype::to_int).filter(|rtype| *rtype < WINDOW).collect();
+                let types: Vec<u16> = nsec.types().iter().map(Rtype::to_int).filter(|rtype| *rtype < WINDOW).collect();
+                // Each window comes once, in order (RFC 4034 §4.1.2).
+                let types = Some(types).filter(|types| types.is_sorted_by(|one, next| one < next))?;
                 Data::Nsec { next: Name::from_domain(nsec.next_name(), case)?, types }
             }
             other => Data::Other(other, Arc::from(self.rdata)),

@@ -1,0 +1,23 @@
+//! What is run on the bytes of a fuzzer, and by `tests/fuzz_corpus.rs` on those that were kept.
+
+mod input;
+mod world;
+
+pub mod descriptors;
+pub mod handles;
+pub mod packets;
+pub mod seeds;
+pub mod sequences;
+pub mod txt;
+
+/// Its name, and what runs one input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Each target by its name.
+pub const TARGETS: [Target; 5] = [
+    ("descriptors", descriptors::run),
+    ("handles", handles::run),
+    ("packets", packets::run),
+    ("sequences", sequences::run),
+    ("txt", txt::run),
+];

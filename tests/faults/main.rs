@@ -1,0 +1,150 @@
+//! What a registry must survive: packets lost, doubled and late, hosts cut off, killed and stopped, interfaces and clocks
+//! that change, floods, forgeries, and callers that do what they should not. `make faults` runs all, on both links, and
+//! writes docs/faults.md.
+
+#![allow(unsafe_code)] // the C ABI is called as C does, and fork
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg(all(feature = "capi", feature = "cli", target_os = "linux"))]
+
+mod callers;
+mod clock;
+mod crowd;
+mod cut;
+mod death;
+mod disorder;
+mod flood;
+mod forged;
+#[path = "../heap/mod.rs"]
+mod heap;
+mod interfaces;
+#[path = "../lab/mod.rs"]
+mod lab;
+mod loss;
+mod measure;
+mod peer;
+mod radio;
+mod relay;
+mod report;
+mod soak;
+mod starved;
+
+use mdns_registry::LinkKind;
+use report::play;
+
+/// On which links a scenario is played.
+#[derive(PartialEq)]
+enum Links {
+    Both,
+    /// What it does is above the link.
+    Native,
+}
+
+struct Scenario {
+    number: &'static str,
+    name: &'static str,
+    what: &'static str,
+    must: &'static str,
+    links: Links,
+}
+
+/// `short` ones take half a minute at most and are part of `make test`; `alone` ones are not played beside others.
+macro_rules! scenarios {
+    ($($class:ident { $($module:ident::$name:ident, $number:literal, $links:ident, $what:literal, $must:literal;)* })*) => {
+        const SCENARIOS: &[Scenario] = &[$($(Scenario {
+            number: $number,
+            name: stringify!($name),
+            what: $what,
+            must: $must,
+            links: Links::$links,
+        }),*),*];
+        $(mod $class {
+            mod native {
+                $(#[test]
+                fn $name() {
+                    crate::play(stringify!($name), crate::LinkKind::Native, crate::$module::$name);
+                })*
+            }
+            mod mdns_sd {
+                $(on_mdns_sd!($links, $module, $name);)*
+            }
+        })*
+    };
+}
+
+macro_rules! on_mdns_sd {
+    (Both, $module:ident, $name:ident) => {
+        #[test]
+        fn $name() {
+            crate::play(stringify!($name), crate::LinkKind::MdnsSd, crate::$module::$name);
+        }
+    };
+    (Native, $module:ident, $name:ident) => {};
+}
+
+scenarios! {
+    short {
+        disorder::packets_doubled_late_and_out_of_order, "2", Both, "each packet between two hosts takes up to 200 ms, half of them come twice; 100 changes of nodes in 10 s", "both come to see the same; I3, I4";
+        cut::a_partition_of_10_s, "3", Both, "one of 4 hosts is cut off for 10 s, 100 nodes", "all visible within 3 s of the heal";
+        death::a_process_killed_with_a_lease_of_3_s, "4", Both, "kill -9 of a process with 10 nodes and a lease of 3 s, 3 times", "gone everywhere within 4 s";
+        death::a_process_killed_with_a_lease_of_10_s, "4", Both, "the same with a lease of 10 s, once", "within 11 s";
+        death::a_publisher_stopped_for_5_s, "5", Both, "SIGSTOP of a publisher, SIGCONT after 5 s", "back within 3 s, nothing deleted";
+        death::a_watcher_stopped_for_5_s, "5", Both, "the same of a watcher", "back within 3 s, nothing deleted";
+        interfaces::an_interface_that_goes_down_and_comes_up, "6", Both, "an interface is down for 3 s", "right addresses everywhere within 2 s, none stale after 5 s";
+        interfaces::an_address_that_changes, "6", Both, "the address of an interface changes", "the same";
+        interfaces::an_address_that_is_added, "6", Both, "an interface gets a second address", "the same";
+        interfaces::hosts_with_ipv6_only, "6", Both, "no host has an IPv4 address; metadata change", "the same";
+        interfaces::interfaces_of_1280_bytes, "6", Both, "MTU 1,280; metadata change", "the same";
+        disorder::avahi_first_on_the_same_host, "7", Both, "avahi-daemon on the same host and port, started first; another avahi and another peer on other hosts", "each sees the services of the others";
+        disorder::avahi_later_on_the_same_host, "7", Both, "the same, avahi started last", "the same";
+        clock::a_wall_clock_that_steps_by_an_hour, "8", Both, "the wall clock of both processes steps an hour ahead, back, and an hour behind", "no event at all";
+        starved::no_descriptor_left, "9", Both, "a process at its limit of descriptors opens another registry", "a clear error; the first works on; all is well when the limit is lifted";
+        starved::no_memory_left, "9", Both, "the same at its limit of memory", "the same";
+        forged::a_forged_goodbye, "13", Both, "goodbye for a live node, said in the name of its host and by a stranger", "ignored or repaired within 1 s, never told as deleted";
+        forged::a_forged_conflict, "13", Both, "an SRV record with another port, said by both", "the same";
+        forged::a_forged_takeover, "13", Both, "all records of the node with another port and a higher revision, said by both", "ignored or repaired within 1 s";
+        forged::a_response_from_off_the_link, "13", Both, "the same from a source off the link", "ignored";
+        forged::a_response_from_another_port, "13", Both, "the same from another port than 5353", "ignored";
+        forged::a_response_with_an_rcode, "13", Both, "the same with rcode 3", "ignored";
+        forged::a_response_with_an_opcode, "13", Both, "the same with opcode 5", "ignored";
+        forged::a_response_of_another_class, "13", Both, "the same of class CH", "ignored";
+        callers::processes_that_fork, "14", Native, "fork, fork and exec, fork inside a callback, by a process with a node", "FORKED in the child, no goodbye from it, the parent unharmed";
+        callers::callbacks_that_take_10_s_or_never_return, "16", Native, "a callback takes 10 s, another never returns; 50 changes", "other watchers are not delayed (100 ms), stop returns BUSY";
+    }
+    long {
+        cut::a_partition_of_130_s, "3", Both, "the same for 130 s", "all visible within 3 s of the heal";
+        cut::a_host_that_hears_nothing_for_130_s, "3", Both, "one way: nothing reaches the host", "the same";
+        cut::a_host_that_nobody_hears_for_130_s, "3", Both, "one way: nothing of the host reaches others", "the same";
+        death::a_process_killed_with_a_lease_of_60_s, "4", Both, "kill -9, lease of 60 s", "within 61 s";
+        death::a_publisher_stopped_for_60_s, "5", Both, "a publisher stopped for 60 s", "back within 3 s, nothing deleted";
+        death::a_publisher_stopped_for_200_s, "5", Both, "for 200 s, the lease being 120 s", "back within 3 s";
+        death::a_watcher_stopped_for_200_s, "5", Both, "a watcher stopped for 200 s", "back within 3 s";
+        loss::a_link_that_loses_10_per_cent, "1", Both, "10 % of the packets to each of 10 hosts are lost; 100 nodes are registered at once, 20 times", "visible to all within 3 s, 19 of 20 times";
+        loss::a_link_that_loses_30_per_cent, "1", Both, "the same with 30 %", "within 5 s, 19 of 20 times";
+        loss::a_link_that_loses_50_per_cent, "1", Both, "the same with 50 %", "within 15 s, 19 of 20 times";
+        loss::ten_minutes_of_30_per_cent, "1", Both, "30 % lost for 10 minutes, 100 nodes on 10 hosts, leases of 120 s and of 10 s", "no node is deleted";
+        soak::a_day_of_churn_and_loss, "17", Native, "200 nodes on 4 hosts, 5 changes a second, 5 % lost, a process killed every 5 minutes", "I1 to I9; heap back (64 kB), resident memory at most 1 MB an hour more, no descriptor, no thread";
+    }
+    alone {
+        crowd::a_thousand_nodes_on_one_host, "10", Both, "a process comes that watches; 1,000 nodes on one host", "all seen within 1 s of its start";
+        crowd::a_thousand_nodes_on_50_hosts, "10", Both, "the same on 50 hosts", "within 1 s";
+        crowd::ten_thousand_nodes_on_one_host, "10", Both, "10,000 nodes on one host", "within 3 s";
+        crowd::ten_thousand_nodes_on_20_hosts, "10", Both, "10,000 nodes on 20 hosts", "within 3 s";
+        flood::ten_thousand_questions_a_second, "11", Both, "10,000 questions a second for 60 s, half of them one-shot", "`get_service` of 100 nodes p99 1 ms; 200 packets a second sent; 5 MB more resident";
+        flood::a_million_malformed_messages, "12", Both, "1,000,000 malformed messages", "nothing lost, a change told within 1 s; 64 MB of heap more at most";
+        flood::a_million_messages_about_strangers, "12", Both, "1,000,000 well-formed messages about as many strangers", "the same";
+        flood::a_million_nodes_of_the_service_that_is_watched, "12", Both, "the same, all of the service that is watched", "the same";
+        callers::ten_thousand_cycles_on_8_threads, "15", Native, "10,000 times open, register, watch, stop, close, on 8 threads; every fifth closes in its callback", "no callback after stop; no descriptor, no thread and no more than 64 kB of heap left";
+    }
+}
+
+/// The peer, which every scenario starts; as a test of its own it looks whether it can be played.
+#[test]
+fn a_peer_sees_what_it_registers() {
+    peer::play_or_check();
+}
+
+/// The caller of the C ABI, in the same way.
+#[test]
+fn a_caller_of_the_c_abi_opens_and_closes() {
+    callers::play_or_check();
+}

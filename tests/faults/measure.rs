@@ -1,0 +1,129 @@
+//! What a scenario measures, and how its peers are held to what must always be so.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use nix::time::{clock_gettime, ClockId};
+
+use crate::lab::Host;
+use crate::peer::{Peer, Present, State};
+
+/// How often it is asked.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The clock of all processes of this machine, nanoseconds.
+pub fn now() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock");
+    Duration::from(time).as_nanos() as u64
+}
+
+pub fn since(began: u64) -> Duration {
+    Duration::from_nanos(now().saturating_sub(began))
+}
+
+pub fn seconds(time: Duration) -> String {
+    match time.as_millis() {
+        ms @ 0..1_000 => format!("{ms} ms"),
+        ms => format!("{:.1} s", ms as f64 / 1e3),
+    }
+}
+
+pub fn megabytes(bytes: i64) -> String {
+    format!("{:+.1} MB", bytes as f64 / 1e6)
+}
+
+fn status(key: &str) -> i64 {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Resident memory of this process, bytes.
+pub fn resident() -> i64 {
+    status("VmRSS:") * 1_024
+}
+
+/// Address space of this process, bytes.
+pub fn address_space() -> u64 {
+    status("VmSize:") as u64 * 1_024
+}
+
+pub fn threads() -> usize {
+    status("Threads:") as usize
+}
+
+/// Open descriptors of this process, without the one that reads the list.
+pub fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("/proc").count() - 1
+}
+
+/// Packets and bytes that a host has sent by its interface.
+pub fn sent(host: &Host) -> (u64, u64) {
+    let text = host.inside(|| fs::read_to_string("/proc/thread-self/net/dev").expect("/proc"));
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("eth0:")).expect("the interface");
+    let column = |i: usize| line.split_whitespace().nth(i).and_then(|word| word.parse().ok()).expect("a number");
+    (column(9), column(8))
+}
+
+/// Asks until the answer is good; the last one when none was within `limit`.
+pub fn within<T, E>(limit: Duration, mut answer: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    let began = now();
+    loop {
+        match answer() {
+            Err(_) if since(began) < limit => thread::sleep(LOOK),
+            answer => return answer,
+        }
+    }
+}
+
+/// Waits until each peer sees so many nodes; how long after `began` the last came to it. `None` if one has not within
+/// `limit` of now.
+pub fn all_see<'a>(
+    peers: impl IntoIterator<Item = &'a mut Peer>,
+    nodes: usize,
+    began: u64,
+    limit: Duration,
+) -> Option<Duration> {
+    let end = now() + limit.as_nanos() as u64;
+    let mut last = began;
+    for peer in peers {
+        let left = Duration::from_nanos(end.saturating_sub(now()));
+        let seen = within(left, || Some(peer.state()).filter(|state| state.visible == nodes).ok_or(()));
+        last = last.max(seen.ok()?.changed_at);
+    }
+    Some(Duration::from_nanos(last - began))
+}
+
+/// What holds of every peer at rest: I3 and I4. What all see, if they see the same.
+pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
+    let mut common: Option<Present> = None;
+    for peer in peers {
+        if let Some(broken) = peer.state().broken {
+            return Err(format!("I4: {broken}"));
+        }
+        let present = peer.present()?;
+        match &common {
+            Some(common) if *common != present => {
+                return Err(format!("one sees {} nodes, another {} or others", common.len(), present.len()))
+            }
+            _ => common = Some(present),
+        }
+    }
+    Ok(common.unwrap_or_default())
+}
+
+/// Nothing is held that was not before (I6).
+pub fn returned(before: &State, after: &State) -> Result<(), String> {
+    if after.descriptors > before.descriptors || after.threads > before.threads {
+        return Err(format!(
+            "I6: {} descriptors and {} threads, before {} and {}",
+            after.descriptors, after.threads, before.descriptors, before.threads
+        ));
+    }
+    Ok(())
+}
+
+pub fn deleted<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> u64 {
+    peers.into_iter().map(|peer| peer.state().deleted).sum()
+}
