@@ -17,7 +17,6 @@ SHARED = -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
 # made at once, with all that abidw reads; and the tool beside the tests, which have other features of its dependencies.
 RELEASED = $(filter-out debug,$(PROFILE))
 DEBUG = -C debuginfo=2
-FAULTS = $(CARGO) test --profile simulate --test faults --
 BESIDE_IT = $(if $(RELEASED),,--tests --examples)
 
 .DEFAULT_GOAL := help
@@ -84,9 +83,7 @@ conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conform
 # takes SOAK_MINUTES, or 20.
 faults: ## what a registry must survive, on both links, in an hour; writes docs/faults.md; one alone by SCENARIO=name
 	@tests/need.sh cargo cc avahi-daemon avahi-publish dbus-daemon nft nsenter ip unshare mount
-	$(if $(SCENARIO),$(FAULTS) $(SCENARIO),$(FAULTS) short:: long:: --test-threads 12)
-	$(if $(SCENARIO),,$(FAULTS) alone:: --test-threads 1)
-	$(if $(SCENARIO),,BLESS=1 $(FAULTS) report::)
+	@tests/faults.sh $(SCENARIO)
 
 fuzz: ## each target a minute, or FUZZ_SECONDS; one by TARGET=packets
 	@tests/need.sh cargo cc c++ ip unshare mount
