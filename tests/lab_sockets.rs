@@ -7,6 +7,7 @@ mod lab;
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::process::Command;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use mdns_registry::link::native::socket::{attached, Changes, Sockets, GROUP_V4, 
 use mdns_registry::link::native::{Attached, Datagram, To, Transmit, Via};
 use mdns_registry::refused::Refused;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
 
 const QUIET: Duration = Duration::from_millis(100);
 const VIA: [Via; 2] = [Via::Group, Via::Direct];
@@ -179,6 +181,35 @@ fn what_the_kernel_drops_is_counted() {
     assert!(counts.kernel_drops > 0 && counts.datagrams_in >= 100, "{counts:?}");
     assert_eq!(counted(&two, Refused::KernelDrops), counts.kernel_drops);
     assert_eq!(counts.kernel_drops + counts.datagrams_in, SENT + 1);
+}
+
+#[test]
+fn what_there_is_no_memory_to_read_is_dropped_and_counted() {
+    const NAME: &str = "what_there_is_no_memory_to_read_is_dropped_and_counted";
+    const ALONE: &str = "MDNSREG_STARVED";
+    if std::env::var_os(ALONE).is_none() {
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        program.args(["--exact", NAME, "--test-threads=1"]).env(ALONE, "1");
+        return assert!(program.status().unwrap().success());
+    }
+    let (mut one, mut two) = (open(5512), open(5512));
+    let (soft, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let used = pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4_096;
+    setrlimit(Resource::RLIMIT_AS, used, hard).unwrap();
+    let mut taken: Vec<Vec<u8>> = Vec::with_capacity(1_024);
+    let mut block = Vec::new();
+    while block.try_reserve_exact(1 << 20).is_ok() {
+        taken.push(std::mem::take(&mut block));
+    }
+    send(&mut one, Via::Direct, group(), b"while there is none");
+    let heard = hear(&mut two, 1, QUIET);
+    drop(taken);
+    setrlimit(Resource::RLIMIT_AS, soft, hard).unwrap();
+    assert_eq!((heard, counted(&two, Refused::MemoryDrops)), (Vec::new(), 1));
+    send(&mut one, Via::Direct, group(), b"when there is some");
+    assert_eq!(hear(&mut two, 1, SOON).len(), 1);
+    assert_eq!(counted(&two, Refused::MemoryDrops), 1);
 }
 
 #[test]

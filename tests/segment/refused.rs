@@ -211,8 +211,9 @@ macro_rules! provoked {
 }
 
 /// What needs a socket or the other link: the test that provokes it.
-const ELSEWHERE: [(Refused, &str, &str); 3] = [
+const ELSEWHERE: [(Refused, &str, &str); 4] = [
     (Refused::KernelDrops, "tests/lab_sockets.rs", "what_the_kernel_drops_is_counted"),
+    (Refused::MemoryDrops, "tests/lab_sockets.rs", "what_there_is_no_memory_to_read_is_dropped_and_counted"),
     (Refused::ReceiveErrors, "tests/lab_sockets.rs", "what_the_kernel_says_too_little_of_is_not_taken_and_counted"),
     (Refused::LinkFull, "src/link/mdns_sd/hearing_tests.rs", "a_node_too_many_is_refused"),
 ];
