@@ -65,7 +65,8 @@ fn set(offsets: &File, wall_s: i64, boot_s: i64) {
 }
 
 /// Where the wall clock of a process stands, and whither it steps.
-const STEPS: [(&str, i64, i64); 4] = [("ahead", 0, HOUR_S), ("behind", 0, -HOUR_S), ("back", HOUR_S, 0), ("still", 0, 0)];
+const STEPS: [(&str, i64, i64); 4] =
+    [("ahead", 0, HOUR_S), ("behind", 0, -HOUR_S), ("back", HOUR_S, 0), ("still", 0, 0)];
 
 /// Each publishes and watches; one that is killed meanwhile must be gone in time for all.
 pub fn a_wall_clock_that_steps_by_an_hour(link: LinkKind) -> Outcome {

@@ -89,12 +89,7 @@ impl Scene {
 
     /// After the kernel's change at `began`: when all is right, that it stays so, that a change comes through, and that
     /// a fresh process sees the same. `also` must hold before that change, and says what it measured.
-    fn judge(
-        mut self,
-        at: [At; 2],
-        began: u64,
-        also: impl FnOnce(&Scene) -> Result<String, String>,
-    ) -> Outcome {
+    fn judge(mut self, at: [At; 2], began: u64, also: impl FnOnce(&Scene) -> Result<String, String>) -> Outcome {
         let took = match self.comes_to(at, began) {
             Ok(took) => took,
             Err(how) => return Outcome::missed(format!("not right within {}: {how}", seconds(PATIENCE))),
@@ -113,7 +108,9 @@ impl Scene {
         self.register([0, 1]);
         let told = match self.comes_to(at, changed) {
             Ok(told) => told,
-            Err(how) => return Outcome::missed(format!("right after {}, but a change is not seen: {how}", seconds(took))),
+            Err(how) => {
+                return Outcome::missed(format!("right after {}, but a change is not seen: {how}", seconds(took)))
+            }
         };
         let mut before = std::mem::replace(&mut self.peers[2], Peer::start(&self.hosts[2], self.link));
         if let Err(how) = self.comes_to(at, now()) {
@@ -178,9 +175,10 @@ pub fn an_address_that_is_added(link: LinkKind) -> Outcome {
             matches!(&record.rdata, RData::A(a) if IpAddr::from(Ipv4Addr::from(a.address)) == new) && record.ttl > 0
         };
         let from_a = |ip: IpAddr| [ipv4(&scene.hosts[0]), link_local(&scene.hosts[0]), new].contains(&ip);
-        packets.iter().filter(|packet| from_a(packet.source.ip())).find_map(|packet| {
-            packet.message.as_ref()?.records().any(says).then_some(packet.at)
-        })
+        packets
+            .iter()
+            .filter(|packet| from_a(packet.source.ip()))
+            .find_map(|packet| packet.message.as_ref()?.records().any(says).then_some(packet.at))
     }) else {
         return Outcome::missed(format!("the new address is not told within {}", seconds(PATIENCE)));
     };

@@ -78,7 +78,11 @@ fn registered_at_once(link: LinkKind, percent: u8, limit: Duration) -> Outcome {
     let told = |time: Option<Duration>| time.map_or_else(|| "never".into(), seconds);
     let never = if never == 0 { String::new() } else { format!(", {never} not within {}", seconds(limit * 3)) };
     let fresh = RUNS / FRESH_EVERY;
-    let measured = format!("{within} of {RUNS}, {fresh} of them by new processes; median {}, longest {}{never}", told(median), told(last));
+    let measured = format!(
+        "{within} of {RUNS}, {fresh} of them by new processes; median {}, longest {}{never}",
+        told(median),
+        told(last)
+    );
     Outcome::new(within * 20 >= RUNS * 19, measured).and(sound(&mut peers))
 }
 
