@@ -13,7 +13,7 @@ use crate::report::Outcome;
 
 const NODES: u32 = 10;
 const ALL: usize = NODES as usize;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(15);
 const BACK_WITHIN: Duration = Duration::from_secs(3);
 
 pub fn a_process_killed_with_a_lease_of_3_s(link: LinkKind) -> Outcome {

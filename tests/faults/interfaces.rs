@@ -78,9 +78,11 @@ impl Scene {
         (0..2).filter(|i| *i != who).try_for_each(|i| are_at(&present, i as u32, at[i]))
     }
 
-    /// Waits until all see this; how long after `began`.
+    /// Waits until all see this; how long after `began`. What is registered must come by itself: only then lookups, which
+    /// might mend it, tell where it is.
     fn comes_to(&mut self, at: [At; 2], began: u64) -> Result<Duration, String> {
         let at = [at[0](&self.hosts[0]), at[1](&self.hosts[1])];
+        self.truth.comes_to(&mut self.peers, began, PATIENCE).ok_or("not all are told of what is registered")?;
         for who in 0..3 {
             within(PATIENCE, || self.sees(who, at)).map_err(|how| format!("on {}: {how}", self.hosts[who].name()))?;
         }

@@ -36,7 +36,11 @@ pub fn megabytes(bytes: i64) -> String {
 }
 
 fn status(key: &str) -> i64 {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    status_of("self", key)
+}
+
+fn status_of(process: &str, key: &str) -> i64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc");
     let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the line");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
@@ -44,6 +48,11 @@ fn status(key: &str) -> i64 {
 /// Resident memory of this process, bytes.
 pub fn resident() -> i64 {
     status("VmRSS:") * 1_024
+}
+
+/// The most that was ever resident of a process, bytes.
+pub fn most_resident(process: u32) -> i64 {
+    status_of(&process.to_string(), "VmHWM:") * 1_024
 }
 
 /// Address space of this process, bytes.
