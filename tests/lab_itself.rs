@@ -66,14 +66,14 @@ fn loss_takes_about_as_much_as_asked_and_tells_the_sender_nothing() {
     let lab = Lab::new("loss");
     let (a, b) = (lab.host("a"), lab.host("b"));
     let (mut on_a, mut on_b) = (radio(&a), radio(&b));
-    a.loss(30);
+    b.loss_to(30);
     for batch in 0..20 {
         let numbers = batch * 50..(batch + 1) * 50;
         say(&mut on_a, numbers.clone());
         // The sender hears itself past the cable, all of it: nothing of the loss was told to it.
         assert_eq!(heard_until(&mut on_a, numbers.end - 1), numbers.collect::<Vec<_>>());
     }
-    a.heal();
+    b.heal();
     say(&mut on_a, 1000..1001);
     let heard = heard_until(&mut on_b, 1000).len();
     assert!((600..800).contains(&heard), "heard {heard} of 1000 at 30 % loss");

@@ -1,5 +1,5 @@
-/* Preloaded, moves the wall clock of one process: by the seconds that the file $MDNSREG_CLOCK holds as a number in
- * the machine's own form. The clocks that leases live on are left alone. */
+/* Preloaded, moves the clocks of one process by the seconds that the file $MDNSREG_CLOCK holds as two numbers in the
+ * machine's own form: of the wall clock, and of the clock that counts through suspend. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -10,14 +10,16 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *offset;
+static const volatile struct {
+  int64_t wall, boot;
+} *offsets;
 
 __attribute__((constructor)) static void map(void) {
   const char *path = getenv("MDNSREG_CLOCK");
   int file = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-  void *place = file < 0 ? MAP_FAILED : mmap(NULL, sizeof *offset, PROT_READ, MAP_SHARED, file, 0);
+  void *place = file < 0 ? MAP_FAILED : mmap(NULL, sizeof *offsets, PROT_READ, MAP_SHARED, file, 0);
   if (place == MAP_FAILED) abort();
-  offset = (const volatile int64_t *)place;
+  offsets = place;
   close(file);
 }
 
@@ -29,9 +31,9 @@ static int real(clockid_t clock, struct timespec *time) {
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
   int result = real(clock, time);
-  if (result == 0 && offset != NULL && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-    time->tv_sec += *offset;
-  }
+  if (result != 0 || offsets == NULL) return result;
+  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) time->tv_sec += offsets->wall;
+  if (clock == CLOCK_BOOTTIME) time->tv_sec += offsets->boot;
   return result;
 }
 

@@ -7,13 +7,13 @@ use mdns_registry::LinkKind;
 use nix::sys::signal::Signal;
 
 use crate::lab::{Host, Lab};
-use crate::measure::{all_see, deleted, now, seconds, sound};
+use crate::measure::{all_see, now, seconds, sound, Truth};
 use crate::peer::Peer;
 use crate::report::Outcome;
 
 const NODES: u32 = 10;
 const ALL: usize = NODES as usize;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(15);
 const BACK_WITHIN: Duration = Duration::from_secs(3);
 
 pub fn a_process_killed_with_a_lease_of_3_s(link: LinkKind) -> Outcome {
@@ -55,48 +55,98 @@ fn killed(link: LinkKind, lease_s: u64, times: usize) -> Outcome {
 }
 
 pub fn a_publisher_stopped_for_5_s(link: LinkKind) -> Outcome {
-    stopped(link, 5, false)
+    stopped(link, 5, PUBLISHER)
 }
 
 pub fn a_publisher_stopped_for_60_s(link: LinkKind) -> Outcome {
-    stopped(link, 60, false)
+    stopped(link, 60, PUBLISHER)
 }
 
 pub fn a_publisher_stopped_for_200_s(link: LinkKind) -> Outcome {
-    stopped(link, 200, false)
+    stopped(link, 200, PUBLISHER)
 }
 
 pub fn a_watcher_stopped_for_5_s(link: LinkKind) -> Outcome {
-    stopped(link, 5, true)
+    stopped(link, 5, WATCHER)
+}
+
+pub fn a_watcher_stopped_for_60_s(link: LinkKind) -> Outcome {
+    stopped(link, 60, WATCHER)
 }
 
 pub fn a_watcher_stopped_for_200_s(link: LinkKind) -> Outcome {
-    stopped(link, 200, true)
+    stopped(link, 200, WATCHER)
 }
 
-/// A publisher and a watcher, one of which is stopped.
-fn stopped(link: LinkKind, length_s: u64, watcher: bool) -> Outcome {
+const PUBLISHER: usize = 0;
+const WATCHER: usize = 1;
+const LEASE_S: u64 = 120;
+/// So many nodes of either change, go and come meanwhile.
+const TOUCHED: u32 = 3;
+
+/// Changes some of a peer's nodes, which are told of, not waited for.
+fn touch(truth: &mut Truth, peer: &mut Peer, first: u32) {
+    truth.tell_register(peer, first..first + TOUCHED, LEASE_S, 1);
+    truth.tell_deregister(peer, first + TOUCHED..first + 2 * TOUCHED);
+    truth.tell_register(peer, 1_000 + first..1_000 + first + TOUCHED, LEASE_S, 2);
+}
+
+fn touched(peer: &mut Peer) {
+    (0..3).for_each(|_| drop(peer.answer()));
+}
+
+/// Two with nodes of their own and one that only looks; of the two one is stopped, and what it is told then it does when
+/// it goes on.
+fn stopped(link: LinkKind, length_s: u64, which: usize) -> Outcome {
     let lab = Lab::new("stopped");
-    let hosts: [Host; 2] = [lab.host("a"), lab.host("b")];
+    let hosts: [Host; 3] = [lab.host("a"), lab.host("b"), lab.host("c")];
     let mut peers: Vec<Peer> = hosts.iter().map(|host| Peer::start(host, link)).collect();
-    peers[0].register(0..NODES, 120, 0);
-    if all_see(&mut peers, ALL, now(), PATIENCE).is_none() {
+    let mut truth = Truth::default();
+    truth.register(&mut peers[PUBLISHER], 0..NODES, LEASE_S, 0);
+    // Who is stopped as a watcher publishes nothing.
+    let other = if which == PUBLISHER { WATCHER } else { PUBLISHER };
+    if which == PUBLISHER {
+        truth.register(&mut peers[WATCHER], NODES..2 * NODES, LEASE_S, 0);
+    }
+    if truth.comes_to(&mut peers, now(), PATIENCE).is_none() {
         return Outcome::missed("not visible before the stop");
     }
     thread::sleep(Duration::from_secs(3));
-    let process = &peers[usize::from(watcher)].process;
-    process.signal(Signal::SIGSTOP);
-    thread::sleep(Duration::from_secs(length_s));
-    process.signal(Signal::SIGCONT);
+    peers[which].process.signal(Signal::SIGSTOP);
+    thread::sleep(Duration::from_secs(1));
+    let of_other = if which == PUBLISHER { NODES } else { 0 };
+    touch(&mut truth, &mut peers[other], of_other);
+    touched(&mut peers[other]);
+    thread::sleep(Duration::from_secs(length_s - 1));
+    if which == PUBLISHER {
+        touch(&mut truth, &mut peers[which], 0);
+    }
+    peers[which].process.signal(Signal::SIGCONT);
     let continued = now();
-    // What was missed may first have to be noticed: a watcher that sees all at once may be about to lose it.
+    if which == PUBLISHER {
+        touched(&mut peers[which]);
+    }
+    // What was missed may first have to be noticed: who sees all at once may be about to lose it.
     thread::sleep(Duration::from_secs(2));
-    let Some(took) = all_see(&mut peers, ALL, continued, PATIENCE) else {
-        return Outcome::missed(format!("not back {} after it went on", seconds(PATIENCE)));
+    let Some(took) = truth.comes_to(&mut peers, continued, PATIENCE) else {
+        return Outcome::missed(format!("not right {} after it went on", seconds(PATIENCE)));
     };
-    let deletions = deleted(&mut peers);
-    // Shorter than the lease, nothing has died.
-    let held = took <= BACK_WITHIN && (length_s >= 120 || deletions == 0);
-    let back = if took.is_zero() { "never away".into() } else { format!("back after {}", seconds(took)) };
-    Outcome::new(held, format!("{back}, {deletions} deletions")).and(sound(&mut peers))
+    let deletions: Vec<u64> = peers.iter_mut().map(|peer| peer.state().deleted).collect();
+    let most: Vec<u64> = (0..3).map(|on| deletions_of(which, on, length_s > LEASE_S)).collect();
+    let least = u64::from(if which == PUBLISHER { 2 * TOUCHED } else { TOUCHED });
+    let counted = deletions.iter().zip(&most).enumerate().all(|(on, (told, most))| match on == which {
+        // It may have kept what it had, or let go of it.
+        true => (least..=*most).contains(told),
+        false => told == most,
+    });
+    let measured = format!("right after {}; deletions told on each host {deletions:?} of {most:?}", seconds(took));
+    Outcome::new(took <= BACK_WITHIN && counted, measured).and(truth.seen_by(&mut peers))
+}
+
+/// Each node that was deregistered, and each of the other side that was not heard of for longer than its lease, once.
+fn deletions_of(which: usize, on: usize, outlived: bool) -> u64 {
+    let deregistered = u64::from(if which == PUBLISHER { 2 * TOUCHED } else { TOUCHED });
+    // What the stopped one had, and those of the other that it may have let go of.
+    let lost = which == PUBLISHER || on == which;
+    deregistered + if outlived && lost { u64::from(NODES - TOUCHED) } else { 0 }
 }

@@ -4,12 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mdns_registry::LinkKind;
-use serde_json::json;
 
 use crate::lab::avahi::Avahi;
 use crate::lab::{Host, Lab, SOON};
-use crate::measure::{now, seconds, since, sound, within};
-use crate::peer::{register, Peer};
+use crate::measure::{now, seconds, since, within, Truth};
+use crate::peer::Peer;
 use crate::relay::{Relay, Weather};
 use crate::report::Outcome;
 
@@ -31,29 +30,28 @@ pub fn packets_doubled_late_and_out_of_order(link: LinkKind) -> Outcome {
     b.add_addr("fe80::77".parse::<std::net::Ipv6Addr>().expect("an address"), 64);
     let _relay = Relay::start(&between, Weather { doubled: 50, delay: Duration::from_millis(200) });
     let mut peers = [Peer::start(&a, link), Peer::start(&b, link)];
-    let mut rng = fastrand::Rng::with_seed(11);
+    let (mut rng, mut truth) = (fastrand::Rng::with_seed(11), Truth::default());
     let began = Instant::now();
     for round in 0..CHANGES {
         let first = rng.u32(0..NODES / 2);
         let side = rng.usize(0..2);
         let own = side as u32 * NODES + first..side as u32 * NODES + first + rng.u32(1..NODES / 2);
-        let command = match rng.u8(0..3) {
-            0 => json!({"do": "deregister", "nodes": [own.start, own.end]}),
-            _ => register(own, 120, round.into()),
-        };
-        peers[side].ask(&command);
+        match rng.u8(0..3) {
+            0 => truth.deregister(&mut peers[side], own),
+            _ => truth.register(&mut peers[side], own, 120, round.into()),
+        }
         thread::sleep((EVERY * (round + 1)).saturating_sub(began.elapsed()));
     }
     // Each has what it registered whatever comes from the wire.
     let quiet = now();
-    let same = within(QUIET, || sound(&mut peers));
-    let took = since(quiet);
+    let right = truth.comes_to(&mut peers, quiet, QUIET);
     let events: u64 = peers.iter_mut().map(|peer| peer.state().events()).sum();
-    let measured = match same {
-        Ok(same) => format!("the same {} nodes {} later", same.len(), seconds(took)),
-        Err(_) => format!("not the same within {}", seconds(QUIET)),
+    let measured = match right {
+        Some(took) => format!("the {} nodes that there are {} later", truth.len(), seconds(took)),
+        None => format!("not what there is within {}", seconds(QUIET)),
     };
-    Outcome::new(true, format!("{CHANGES} changes, {events} events; {measured}")).and(sound(&mut peers))
+    let measured = format!("{CHANGES} changes, {events} events; {measured}");
+    Outcome::new(right.is_some(), measured).and(truth.seen_by(&mut peers))
 }
 
 pub fn avahi_first_on_the_same_host(link: LinkKind) -> Outcome {

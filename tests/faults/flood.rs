@@ -1,7 +1,8 @@
-//! More than anybody needs, from one stranger on the link: questions, rubbish, and strangers' nodes. Every flood is
-//! bounded in number and time.
+//! More than anybody needs, from strangers on the link: questions, rubbish, and strangers' nodes. Every flood is bounded
+//! in number and time.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use mdns_registry::link::native::name::Name;
 use mdns_registry::LinkKind;
 use serde_json::{json, Value};
 
+use crate::heap;
+use crate::lab::fold::Fold;
 use crate::lab::radio::in_the_group;
 use crate::lab::role::MDNS_GROUP;
 use crate::lab::{Host, Lab};
@@ -126,14 +129,23 @@ pub fn ten_thousand_questions_a_second(link: LinkKind) -> Outcome {
     Outcome::new(held, measured).and(scene.sound())
 }
 
-const MESSAGES: u32 = 1_000_000;
-/// What the caps allow for what strangers say, bytes: a view and a cache as full as one sender may fill them.
+/// So many are to be taken in, in so many tries and so long.
+const MESSAGES: u64 = 1_000_000;
+const TRIES: u64 = 3_000_000;
+const FLOODED_FOR: Duration = Duration::from_secs(240);
+/// How often it is looked what has become of them.
+const LOOK: Duration = Duration::from_millis(200);
+/// A flood from several addresses is from so many.
+const SOURCES: u8 = 100;
+/// A view as full as `VIEW_NODES` lets strangers make it, with what the link keeps of each node: 32,768 of 2 kB.
 const BOUND: i64 = 64_000_000;
+/// What the allocator may hold beyond what is in use, and threads of their stacks, bytes: of all that is resident.
+const SLACK: i64 = 32_000_000;
 
 pub fn a_million_malformed_messages(link: LinkKind) -> Outcome {
     let seeds = seeds();
     let mut rng = fastrand::Rng::with_seed(12);
-    flooded(link, 25_000, move |_| {
+    flooded(link, 5, move |_| {
         let mut bytes = seeds[rng.usize(..seeds.len())].clone();
         match rng.u8(0..4) {
             0 => bytes.truncate(rng.usize(..bytes.len())),
@@ -157,33 +169,146 @@ pub fn a_million_malformed_messages(link: LinkKind) -> Outcome {
 }
 
 pub fn a_million_messages_about_strangers(link: LinkKind) -> Outcome {
-    flooded(link, 12_500, |number| stranger(number, &format!("s{number}")))
+    flooded(link, SOURCES, |number| {
+        let kind = if number % 4 == 3 { "_ipp" } else { OURS };
+        stranger(number, kind, &format!("s{number}"))
+    })
 }
 
 pub fn a_million_nodes_of_the_service_that_is_watched(link: LinkKind) -> Outcome {
-    flooded(link, 12_500, |number| stranger(number, FLEET))
+    flooded(link, SOURCES, |number| stranger(number, OURS, FLEET))
 }
 
-/// A million messages to the group; what is kept of them is bounded, and what was there is there.
-fn flooded(link: LinkKind, per_second: u32, next: impl FnMut(u32) -> Vec<u8> + Send) -> Outcome {
+pub fn a_million_nodes_said_by_one_address(link: LinkKind) -> Outcome {
+    flooded(link, 1, |number| stranger(number, OURS, FLEET))
+}
+
+/// What has become of the flood so far, told by who looks to who sends.
+#[derive(Default)]
+struct Progress {
+    taken_in: AtomicU64,
+    dropped: AtomicU64,
+    over: AtomicBool,
+}
+
+/// What the subject held at most, bytes and nodes.
+#[derive(Default)]
+struct Peak {
+    heap: i64,
+    visible: usize,
+}
+
+/// A million messages are taken in from the group; what is kept of them is bounded at all times, and what was there is
+/// there.
+fn flooded(link: LinkKind, sources: u8, next: impl FnMut(u32) -> Vec<u8> + Send) -> Outcome {
     let mut scene = Scene::new(link);
-    let group = scene.stranger.inside(|| on_port(MDNS_GROUP.1));
-    let took = send(&group, MESSAGES, per_second, next);
-    let (heap, resident) = scene.grown();
+    let [_, _, subnet, _] = scene.stranger.ipv4.octets();
+    let addresses: Vec<Ipv4Addr> = (0..sources).map(|i| Ipv4Addr::new(10, 78, subnet, 100 + i)).collect();
+    addresses.iter().for_each(|address| scene.stranger.add_addr(IpAddr::from(*address), 24));
+    let sockets: Vec<UdpSocket> = scene
+        .stranger
+        .inside(|| addresses.iter().map(|address| in_the_group((*address, MDNS_GROUP.1).into())).collect());
+    // Of what is told of a node the peer itself keeps the event.
+    let kept_by_peer = told_of_one();
+    // The other link does not count what it takes in.
+    let tries = if link == LinkKind::Native { TRIES } else { MESSAGES };
+    let (progress, mut peak) = (Progress::default(), Peak::default());
+    let before = counters(&mut scene.subject);
+    let (sent, took) = thread::scope(|scope| {
+        let sender = scope.spawn(|| send_until_taken(&sockets, &progress, tries, next));
+        while !sender.is_finished() {
+            thread::sleep(LOOK);
+            let (taken_in, dropped) = counters(&mut scene.subject);
+            progress.taken_in.store(taken_in - before.0, Relaxed);
+            progress.dropped.store(dropped - before.1, Relaxed);
+            peak.look(&scene.subject.state(), &scene.before, kept_by_peer);
+            progress.over.store(taken_in - before.0 >= MESSAGES, Relaxed);
+        }
+        sender.join().expect("no panic")
+    });
+    let taken_in = progress.taken_in.load(Relaxed);
     // Changes come through, and soon.
     let changed = now();
     scene.other.register(NODES / 2..NODES, 120, 1);
     let came = all_changed(&mut scene.subject, changed);
+    let left = scene.subject.state();
+    let resident = measure::most_resident(scene.subject.process.pid()) - scene.before.resident;
     let measured = format!(
-        "sent in {}; refused: {}; live heap {}, resident {}; a change is told {}",
+        "{taken_in} taken in of {sent} from {sources} addresses in {}; refused: {}; at most {} nodes seen; live heap {} \
+         at most, without the {} that the peer keeps of events; {} in the end, resident at most {}; a change is told {}",
         seconds(took),
         scene.subject.refused(),
-        megabytes(heap),
+        peak.visible,
+        megabytes(peak.heap),
+        megabytes(kept(peak.visible, kept_by_peer)),
+        megabytes(left.heap - scene.before.heap - kept(left.visible, kept_by_peer)),
         megabytes(resident),
         came.map_or_else(|| "not within 20 s".into(), |took| format!("{} later", seconds(took)))
     );
-    let held = heap <= BOUND && resident <= 2 * BOUND && came.is_some_and(|took| took <= Duration::from_secs(1));
+    let taken = link != LinkKind::Native || taken_in >= MESSAGES;
+    let kept = peak.heap <= BOUND && resident <= BOUND + kept(peak.visible, kept_by_peer) + SLACK;
+    let held = taken && kept && came.is_some_and(|took| took <= Duration::from_secs(1));
     Outcome::new(held, measured).and(scene.sound())
+}
+
+impl Peak {
+    fn look(&mut self, state: &State, before: &State, kept_by_peer: i64) {
+        self.heap = self.heap.max(state.heap - before.heap - kept(state.visible, kept_by_peer));
+        self.visible = self.visible.max(state.visible);
+    }
+}
+
+/// What the peer keeps of events beyond those of the hundred nodes, bytes.
+fn kept(visible: usize, of_one: i64) -> i64 {
+    (visible as i64 - i64::from(NODES)).max(0) * of_one
+}
+
+/// Live heap that a peer keeps of an event of a stranger's node, bytes.
+fn told_of_one() -> i64 {
+    const MANY: u32 = 1_000;
+    let before = heap::live();
+    let mut fold = Fold::default();
+    for number in 0..MANY {
+        let (name, key) = (format!("x{number}"), format!("x{number}.{OURS}._tcp.local."));
+        let node = json!({"id": name, "address": "10.9.9.9", "port": 80, "metadata": {}});
+        let service = json!({"name": FLEET, "version": "", "metadata": {}, "endpoints": [], "nodes": [node]});
+        let event = json!({"type": "service", "action": "create", "key": key, "service": service}).to_string();
+        fold.take(&serde_json::from_str(&event).expect("JSON"));
+    }
+    (heap::live() - before) / i64::from(MANY)
+}
+
+/// Datagrams that the link took in, and those that the kernel dropped before it.
+fn counters(peer: &mut Peer) -> (u64, u64) {
+    let stats = peer.ask(&json!({"do": "stats"}));
+    let count = |name: &str| stats["link"]["counters"][name].as_u64().unwrap_or(0);
+    (count("datagrams-in"), count("kernel-drops"))
+}
+
+/// Sends round the sockets, as fast as what is taken in, until it is over; how many, and how long it took.
+fn send_until_taken(
+    sockets: &[UdpSocket],
+    progress: &Progress,
+    tries: u64,
+    mut next: impl FnMut(u32) -> Vec<u8>,
+) -> (u64, Duration) {
+    let (began, mut sent, mut looked, mut dropped) = (Instant::now(), 0_u64, Instant::now(), 0);
+    let mut per_second = 10_000.0;
+    while !progress.over.load(Relaxed) && sent < tries && began.elapsed() < FLOODED_FOR {
+        let batch = Instant::now();
+        for socket in sockets.iter().cycle().skip(sent as usize % sockets.len()).take(BATCH as usize) {
+            // A full queue is the flood's loss.
+            let _ = socket.send_to(&next(sent as u32), MDNS_GROUP);
+            sent += 1;
+        }
+        thread::sleep(Duration::from_secs_f64(f64::from(BATCH) / per_second).saturating_sub(batch.elapsed()));
+        if looked.elapsed() >= LOOK {
+            let now_dropped = progress.dropped.load(Relaxed);
+            per_second *= if now_dropped > dropped { 0.8 } else { 1.1 };
+            (looked, dropped) = (Instant::now(), now_dropped);
+        }
+    }
+    (sent, began.elapsed())
 }
 
 /// Until the subject sees round 1 of the other's nodes.
@@ -192,9 +317,10 @@ fn all_changed(subject: &mut Peer, began: u64) -> Option<Duration> {
     within(Duration::from_secs(20), || all().then(|| measure::since(began)).ok_or(())).ok()
 }
 
-/// A message about a node that nobody asked for, no two alike: most of our type, some of another.
-fn stranger(number: u32, of: &str) -> Vec<u8> {
-    let kind = if number % 4 == 3 { "_ipp" } else { "_mdns-registry" };
+const OURS: &str = "_mdns-registry";
+
+/// A message about a node that nobody asked for, no two alike.
+fn stranger(number: u32, kind: &str, of: &str) -> Vec<u8> {
     let name = |dotted: String| Name::from_dotted(&dotted).expect("a name");
     let (service, host) = (name(format!("{kind}._tcp.local.")), name(format!("h{number}.local.")));
     let instance = name(format!("x{number}.{kind}._tcp.local."));
@@ -217,7 +343,7 @@ fn stranger(number: u32, of: &str) -> Vec<u8> {
 
 /// Well-formed messages, to be spoiled.
 fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds: Vec<Vec<u8>> = (0..8).map(|number| stranger(number, FLEET)).collect();
+    let mut seeds: Vec<Vec<u8>> = (0..8).map(|number| stranger(number, OURS, FLEET)).collect();
     let mut query = Builder::query(0, 1_452);
     let name = Name::from_dotted("_mdns-registry._tcp.local.").expect("a name");
     query.question(&Question { name, rtype: rtype::PTR, class: 1, unicast: true });

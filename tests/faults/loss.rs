@@ -13,6 +13,8 @@ use crate::report::Outcome;
 const HOSTS: u32 = 10;
 const NODES: u32 = 100;
 const RUNS: usize = 20;
+/// Every so many runs the processes are new ones, which were started while packets were lost.
+const FRESH_EVERY: usize = 4;
 const ALL: usize = NODES as usize;
 
 pub fn a_link_that_loses_10_per_cent(link: LinkKind) -> Outcome {
@@ -27,11 +29,13 @@ pub fn a_link_that_loses_50_per_cent(link: LinkKind) -> Outcome {
     registered_at_once(link, 50, Duration::from_secs(15))
 }
 
-/// Ten hosts, a peer on each.
-fn peers(lab: &Lab, link: LinkKind) -> (Vec<Host>, Vec<Peer>) {
-    let hosts: Vec<Host> = (0..HOSTS).map(|i| lab.host(&format!("h{i}"))).collect();
-    let peers = hosts.iter().map(|host| Peer::start(host, link)).collect();
-    (hosts, peers)
+fn ten_hosts(lab: &Lab) -> Vec<Host> {
+    (0..HOSTS).map(|i| lab.host(&format!("h{i}"))).collect()
+}
+
+/// A peer on each.
+fn peers_on(hosts: &[Host], link: LinkKind) -> Vec<Peer> {
+    hosts.iter().map(|host| Peer::start(host, link)).collect()
 }
 
 /// Each peer registers its share of the nodes, all at the same time.
@@ -46,10 +50,16 @@ fn register_all(peers: &mut [Peer], lease_s: impl Fn(usize) -> u64, round: u64) 
 
 fn registered_at_once(link: LinkKind, percent: u8, limit: Duration) -> Outcome {
     let lab = Lab::new("loss");
-    let (hosts, mut peers) = peers(&lab, link);
-    let (mut took, mut never) = (Vec::new(), 0);
+    let hosts = ten_hosts(&lab);
+    let (mut peers, mut took, mut never) = (Vec::new(), Vec::new(), 0);
     for run in 0..RUNS {
         hosts.iter().for_each(|host| host.loss_to(percent));
+        if run % FRESH_EVERY == 0 {
+            if let Err(how) = sound(&mut peers) {
+                return Outcome::missed(format!("run {run}: {how}"));
+            }
+            peers = peers_on(&hosts, link);
+        }
         let began = now();
         register_all(&mut peers, |_| 120, run as u64);
         match all_see(&mut peers, ALL, began, limit * 3) {
@@ -67,13 +77,19 @@ fn registered_at_once(link: LinkKind, percent: u8, limit: Duration) -> Outcome {
     let (median, last) = (took.get(RUNS / 2).copied(), took.last().copied());
     let told = |time: Option<Duration>| time.map_or_else(|| "never".into(), seconds);
     let never = if never == 0 { String::new() } else { format!(", {never} not within {}", seconds(limit * 3)) };
-    let measured = format!("{within} of {RUNS}; median {}, longest {}{never}", told(median), told(last));
+    let fresh = RUNS / FRESH_EVERY;
+    let measured = format!(
+        "{within} of {RUNS}, {fresh} of them by new processes; median {}, longest {}{never}",
+        told(median),
+        told(last)
+    );
     Outcome::new(within * 20 >= RUNS * 19, measured).and(sound(&mut peers))
 }
 
 pub fn ten_minutes_of_30_per_cent(link: LinkKind) -> Outcome {
     let lab = Lab::new("lossy");
-    let (hosts, mut peers) = peers(&lab, link);
+    let hosts = ten_hosts(&lab);
+    let mut peers = peers_on(&hosts, link);
     hosts.iter().for_each(|host| host.loss_to(30));
     register_all(&mut peers, |i| if i % 2 == 0 { 120 } else { 10 }, 0);
     let began = now();

@@ -1,13 +1,15 @@
 //! What a scenario measures, and how its peers are held to what must always be so.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::thread;
 use std::time::Duration;
 
 use nix::time::{clock_gettime, ClockId};
 
 use crate::lab::Host;
-use crate::peer::{Peer, Present, State};
+use crate::peer::{id, register, Peer, Present, State};
 
 /// How often it is asked.
 const LOOK: Duration = Duration::from_millis(20);
@@ -34,7 +36,11 @@ pub fn megabytes(bytes: i64) -> String {
 }
 
 fn status(key: &str) -> i64 {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    status_of("self", key)
+}
+
+fn status_of(process: &str, key: &str) -> i64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc");
     let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the line");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
@@ -42,6 +48,11 @@ fn status(key: &str) -> i64 {
 /// Resident memory of this process, bytes.
 pub fn resident() -> i64 {
     status("VmRSS:") * 1_024
+}
+
+/// The most that was ever resident of a process, bytes.
+pub fn most_resident(process: u32) -> i64 {
+    status_of(&process.to_string(), "VmHWM:") * 1_024
 }
 
 /// Address space of this process, bytes.
@@ -126,4 +137,87 @@ pub fn returned(before: &State, after: &State) -> Result<(), String> {
 
 pub fn deleted<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> u64 {
     peers.into_iter().map(|peer| peer.state().deleted).sum()
+}
+
+/// What is registered: the round of each node.
+#[derive(Clone, Default)]
+pub struct Truth(BTreeMap<u32, u64>);
+
+impl Truth {
+    /// Has a peer register these nodes, which is not waited for: it may be stopped.
+    pub fn tell_register(&mut self, peer: &mut Peer, nodes: Range<u32>, lease_s: u64, round: u64) {
+        self.0.extend(nodes.clone().map(|node| (node, round)));
+        peer.tell(&register(nodes, lease_s, round));
+    }
+
+    /// The same for nodes that are to go.
+    pub fn tell_deregister(&mut self, peer: &mut Peer, nodes: Range<u32>) {
+        self.0.retain(|node, _| !nodes.contains(node));
+        peer.tell(&serde_json::json!({"do": "deregister", "nodes": [nodes.start, nodes.end]}));
+    }
+
+    pub fn register(&mut self, peer: &mut Peer, nodes: Range<u32>, lease_s: u64, round: u64) {
+        self.tell_register(peer, nodes, lease_s, round);
+        peer.answer();
+    }
+
+    pub fn deregister(&mut self, peer: &mut Peer, nodes: Range<u32>) {
+        self.tell_deregister(peer, nodes);
+        peer.answer();
+    }
+
+    /// Somebody else than a peer has registered it.
+    pub fn is_registered(&mut self, node: u32, round: u64) {
+        self.0.insert(node, round);
+    }
+
+    /// A peer is gone, and its nodes with it.
+    pub fn forget(&mut self, nodes: Range<u32>) {
+        self.0.retain(|node, _| !nodes.contains(node));
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// I1: what is seen is what is registered, in its last round.
+    pub fn is(&self, present: &Present) -> Result<(), String> {
+        let seen: BTreeMap<&String, u64> = present.iter().map(|(id, place)| (id, place.round)).collect();
+        let wanted: BTreeMap<String, u64> = self.0.iter().map(|(node, round)| (id(*node), *round)).collect();
+        match seen.iter().map(|(id, round)| (*id, round)).eq(&wanted) {
+            true => Ok(()),
+            false => Err(format!("I1: {} nodes are seen, {} are registered, or others", seen.len(), wanted.len())),
+        }
+    }
+
+    /// At rest all see what is registered, and I3 and I4 hold.
+    pub fn seen_by<'a>(&self, peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<(), String> {
+        self.is(&sound(peers)?)
+    }
+
+    /// Waits until each peer has been told of all this and no more, asking no lookup that might mend anything; how long
+    /// after `began` the last change came to the last. `None` if one has not within `limit` of now.
+    pub fn comes_to<'a>(
+        &self,
+        peers: impl IntoIterator<Item = &'a mut Peer>,
+        began: u64,
+        limit: Duration,
+    ) -> Option<Duration> {
+        let mut rounds: BTreeMap<u64, usize> = BTreeMap::new();
+        self.0.values().for_each(|round| *rounds.entry(*round).or_default() += 1);
+        let nodes = 0..self.0.last_key_value().map_or(0, |(last, _)| last + 1);
+        let end = now() + limit.as_nanos() as u64;
+        let mut last = began;
+        for peer in peers {
+            let right = |peer: &mut Peer| {
+                rounds.iter().all(|(round, count)| peer.seen_of(nodes.clone(), Some(*round)) == *count)
+            };
+            let told = || {
+                let state = peer.state();
+                (state.visible == self.len() && right(peer)).then_some(state.changed_at).ok_or(())
+            };
+            last = last.max(within(Duration::from_nanos(end.saturating_sub(now())), told).ok()?);
+        }
+        Some(Duration::from_nanos(last - began))
+    }
 }

@@ -12,19 +12,14 @@ pub(super) struct Fault {
 }
 
 impl Host {
-    /// Loses so many per cent of what the host sends, and as many of what is sent to it. 0 heals.
-    pub fn loss(&self, percent: u8) {
-        self.fault(Fault { loss_from: percent, loss_to: percent });
-    }
-
-    /// Loses so many per cent of what is sent to the host. 0 heals.
+    /// Loses so many per cent of what is sent to the host: on all hosts, each receiver misses others. 0 heals.
     pub fn loss_to(&self, percent: u8) {
         self.fault(Fault { loss_from: 0, loss_to: percent });
     }
 
     /// Cuts the host off, both ways.
     pub fn partition(&self) {
-        self.loss(100);
+        self.fault(Fault { loss_from: 100, loss_to: 100 });
     }
 
     /// Lets nothing out that the host sends; it still hears the others.
@@ -39,7 +34,7 @@ impl Host {
 
     /// Ends loss and partition.
     pub fn heal(&self) {
-        self.loss(0);
+        self.fault(Fault::default());
     }
 
     fn fault(&self, fault: Fault) {

@@ -4,7 +4,7 @@
 //! `None`, then wait for input or for [`Endpoint::next_due`], whichever is first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::asker::{Asker, Net, Speaker};
@@ -90,8 +90,10 @@ impl Endpoint {
     /// The interfaces are these from now on.
     pub fn set_interfaces(&mut self, now: Time, all: Vec<Attached>) {
         self.now = now;
+        let before = self.site.attached.clone();
         let changed = self.site.set_interfaces(all);
         self.tell_interfaces();
+        self.tell_addresses_gone(now, &before);
         self.renew(now, &changed);
         self.after(now);
     }
@@ -99,6 +101,17 @@ impl Endpoint {
     fn tell_interfaces(&mut self) {
         let interfaces = self.site.attached.iter().map(|attached| attached.interface.clone()).collect();
         self.out.tell(Sighting::Interfaces(interfaces));
+    }
+
+    fn tell_addresses_gone(&mut self, now: Time, before: &[Attached]) {
+        self.herald.addresses_differ();
+        for Attached { index, interface, .. } in before {
+            let Some(attached) = self.site.on(*index) else { continue };
+            let is_gone = |ip: &&IpAddr| !attached.interface.addrs.contains(ip);
+            let gone: Vec<IpAddr> = interface.addrs.iter().filter(is_gone).copied().collect();
+            let places = self.site.net.places.iter().filter(|place| place.interface == *index && !gone.is_empty());
+            self.herald.addresses_gone(now, &gone, places.copied(), &self.known, &self.site, &mut self.out);
+        }
     }
 
     /// Says everything again and asks everything again on these interfaces.

@@ -27,6 +27,9 @@ const SETTLED_MS: u64 = 200;
 /// And so long once a second: of ten hosts whose packets are lost half the time each then knows all of each other
 /// within 15 s, which two announcements and one alive record do not achieve.
 const RESTLESS_MS: u64 = 10_000;
+/// Then as often as this in the time since the change: who was cut off when something changed hears of it soon after it
+/// hears again, 3 s after half a minute.
+const CALMING: u64 = 10;
 /// So often more is said that nothing is left.
 const LAST_BEATS: u8 = 2;
 
@@ -86,6 +89,8 @@ impl Goodbye {
 pub struct Herald {
     unsaid: Unsaid,
     goodbyes: Vec<Goodbye>,
+    /// What is said once more of addresses that are gone, and when.
+    addresses_gone: Vec<(Time, Place, Vec<u8>)>,
     beats: BTreeMap<(Owner, u32), Beat>,
 }
 
@@ -165,6 +170,36 @@ impl Herald {
         }
     }
 
+    /// Says at places of an interface that it has these addresses no more (RFC 6762 §10.1), and once more a little later:
+    /// where none of their family is left, no announcement takes their place.
+    pub fn addresses_gone(
+        &mut self,
+        now: Time,
+        gone: &[IpAddr],
+        places: impl Iterator<Item = Place>,
+        known: &Publications,
+        ground: &impl Ground,
+        out: &mut Outbox,
+    ) {
+        for place in places {
+            let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(place));
+            for host in known.hosts_here() {
+                let mut records = known.addresses(host, gone);
+                records.iter_mut().for_each(|record| record.ttl = 0);
+                packer.push(&records, None);
+            }
+            for message in packer.finish() {
+                self.addresses_gone.push((Time(now.0 + GOODBYE_AGAIN_MS), place, message.clone()));
+                out.multicast(place, message);
+            }
+        }
+    }
+
+    /// The addresses are others: of none it is said once more that it is gone.
+    pub fn addresses_differ(&mut self) {
+        self.addresses_gone.clear();
+    }
+
     /// An owner's nodes are others than before: says so soon.
     fn changed(&mut self, now: Time, owner: &Owner, known: &Publications) {
         let soon = Time(now.0 + SETTLED_MS);
@@ -208,6 +243,9 @@ impl Herald {
             // What was published again meanwhile lives.
             goodbye.say(|node| known.get(&node.record.key).is_none(), known, ground, out);
         }
+        for (_, place, message) in self.addresses_gone.extract_if(.., |(again, ..)| *again <= now) {
+            out.multicast(place, message);
+        }
         self.beat(now, known, ground, out, rng);
     }
 
@@ -222,7 +260,8 @@ impl Herald {
         let mut by_place: BTreeMap<Place, Vec<Record>> = BTreeMap::new();
         for ((owner, lease), beat) in self.beats.iter_mut().filter(|(_, beat)| beat.due <= now) {
             let steady = (u64::from(*lease) * 1_000 / BEATS).min(*BEAT_MS.end());
-            let interval = if now < beat.restless { 0 } else { steady }.max(*BEAT_MS.start() * 10 / 9);
+            let unchanged = (now.0 + RESTLESS_MS).saturating_sub(beat.restless.0);
+            let interval = steady.min(unchanged / CALMING).max(*BEAT_MS.start() * 10 / 9);
             // With jitter, so that many hosts that start together do not speak together for ever.
             beat.due = Time(now.0 + interval - rng.u64(0..=interval / 10));
             beat.sequence += 1;
@@ -252,6 +291,7 @@ impl Herald {
     pub fn next_due(&self) -> Option<Time> {
         let again = self.unsaid.next_due();
         let goodbyes = self.goodbyes.iter().map(|goodbye| goodbye.again);
+        let goodbyes = goodbyes.chain(self.addresses_gone.iter().map(|(again, ..)| *again));
         self.beats.values().map(|beat| beat.due).chain(goodbyes).chain(again).min()
     }
 

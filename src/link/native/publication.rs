@@ -253,6 +253,11 @@ impl Publications {
         addresses(host, known.fixed, of_interface, known.ttl)
     }
 
+    /// The hosts that are at whatever addresses this one has.
+    pub fn hosts_here(&self) -> impl Iterator<Item = &Name> {
+        self.hosts.iter().filter(|(_, host)| host.fixed.is_none()).map(|(name, _)| name)
+    }
+
     /// A node of these owners.
     pub fn first_of<'a>(&self, owners: impl IntoIterator<Item = &'a Owner>) -> Option<&Node> {
         let first = |owner: &Owner| self.publishers.get(owner)?.services.values().next()?.places.values().next();
