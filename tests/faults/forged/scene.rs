@@ -17,8 +17,9 @@ use crate::measure::{all_see, now, seconds, since, sound, within};
 use crate::peer::{Peer, Present};
 
 pub const MDNS: u16 = 5_353;
-/// How long it is looked at what comes of it.
-const LOOKED_FOR: Duration = Duration::from_secs(5);
+/// How long it is looked at what comes of it, after it was said last.
+const LOOKED_FOR: Duration = Duration::from_secs(3);
+const EVERY: Duration = Duration::from_millis(100);
 const BACK_WITHIN: Duration = Duration::from_secs(3);
 
 pub struct Scene {
@@ -88,8 +89,8 @@ impl Scene {
         let (before, refused_before) = (self.watcher.state(), self.watcher.refusals());
         let (from, began, spoken) = (from.into(), now(), Instant::now());
         let (mut said, mut wrong_since, mut wrong) = (0, None, Duration::ZERO);
-        while since(began) < LOOKED_FOR {
-            if said < times && since(began) >= Duration::from_millis(100) * said {
+        while since(began) < LOOKED_FOR + EVERY * times {
+            if said < times && since(began) >= EVERY * said {
                 forger.say(from, port, message);
                 said += 1;
             }
