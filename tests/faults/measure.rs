@@ -106,12 +106,16 @@ pub fn all_see<'a>(
     Some(Duration::from_nanos(last - began))
 }
 
-/// What holds of every peer at rest: I3 and I4. What all see, if they see the same.
+/// What holds of every peer at rest: I3, I4 and I7. What all see, if they see the same.
 pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
     let mut common: Option<Present> = None;
     for peer in peers {
-        if let Some(broken) = peer.state().broken {
+        let state = peer.state();
+        if let Some(broken) = state.broken {
             return Err(format!("I4: {broken}"));
+        }
+        if !state.panics.is_empty() {
+            return Err(format!("I7: {:?}", state.panics));
         }
         let present = peer.present()?;
         match &common {

@@ -31,13 +31,18 @@ const BUFFER_BYTES: usize = 4 << 20;
 /// Keeps what passes a host's interface from its start on, until it is dropped.
 pub struct Capture {
     packets: Arc<Packets>,
+    _ear: Ear,
+}
+
+/// A reader of what passes an interface; it ends when this is dropped.
+pub struct Ear {
+    unwanted: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
 struct Packets {
     kept: Mutex<Vec<Packet>>,
     more: Condvar,
-    unwanted: AtomicBool,
 }
 
 /// One UDP datagram. `{:?}` is one line a record.
@@ -107,12 +112,27 @@ impl Host {
     pub fn capture_on(&self, interface: &str) -> Capture {
         let packets = Arc::new(Packets::default());
         let kept = packets.clone();
+        let keep = move |packet| {
+            kept.kept.lock().expect("no panic while held").push(packet);
+            kept.more.notify_all();
+        };
+        Capture { packets, _ear: self.hand_on(interface, keep) }
+    }
+
+    /// Hands on what passes `eth0` from now on, and keeps nothing, until it is dropped.
+    pub fn listen(&self, take: impl FnMut(Packet) + Send + 'static) -> Ear {
+        self.hand_on("eth0", take)
+    }
+
+    fn hand_on(&self, interface: &str, take: impl FnMut(Packet) + Send + 'static) -> Ear {
         let (interface, tap) = self.inside(|| {
             let interface = if_nametoindex(interface).expect("the host's interface") as usize;
             (interface, open_tap().expect("a packet socket"))
         });
-        thread::spawn(move || read_tap(&tap, interface, &kept));
-        Capture { packets }
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let over = unwanted.clone();
+        thread::spawn(move || read_tap(&tap, interface, &over, take));
+        Ear { unwanted }
     }
 }
 
@@ -159,9 +179,9 @@ impl Capture {
     }
 }
 
-impl Drop for Capture {
+impl Drop for Ear {
     fn drop(&mut self) {
-        self.packets.unwanted.store(true, Ordering::Relaxed);
+        self.unwanted.store(true, Ordering::Relaxed);
     }
 }
 
@@ -209,11 +229,11 @@ fn open_tap() -> nix::Result<OwnedFd> {
     Ok(tap)
 }
 
-fn read_tap(tap: &OwnedFd, interface: usize, packets: &Packets) {
+fn read_tap(tap: &OwnedFd, interface: usize, unwanted: &AtomicBool, mut take: impl FnMut(Packet)) {
     let mut fragments = IpDefragPool::<(), ()>::new();
     let mut frame = vec![0; 65536];
     let mut control = nix::cmsg_space!(TimeSpec);
-    while !packets.unwanted.load(Ordering::Relaxed) {
+    while !unwanted.load(Ordering::Relaxed) {
         let mut parts = [IoSliceMut::new(&mut frame)];
         let received = recvmsg::<LinkAddr>(tap.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
         let Ok(received) = received else { continue };
@@ -222,8 +242,7 @@ fn read_tap(tap: &OwnedFd, interface: usize, packets: &Packets) {
         }
         let (length, at) = (received.bytes, passed_at(&received));
         if let Some(packet) = read_frame(&frame[..length], at, &mut fragments) {
-            packets.kept.lock().expect("no panic while held").push(packet);
-            packets.more.notify_all();
+            take(packet);
         }
     }
 }

@@ -247,6 +247,7 @@ impl Asker {
                     alive.push(key);
                 }
                 Heard::Goodbye(key) => self.doubt(now, key),
+                Heard::Doubtful(key, interface) => self.confirm(now, &key, Some(interface), GIVE_UP_MS),
                 Heard::Dropped(reason) => self.refuse(reason, out),
             }
         }
@@ -264,12 +265,21 @@ impl Asker {
 
     /// Asks whether a node lives.
     pub fn check(&mut self, now: Time, key: &Key) {
-        let Some(record) = self.cache.record(key) else { return };
-        let (lease, tag) = (record.lease, Tag::of(&record.owner));
-        let question = self.question_of(&record.service.name);
         // Past the end of the lease and the grace that it has.
-        let patience = u64::from(lease) * 250 + 1_500;
-        if let Some((tag, (place, addr))) = tag.and_then(|tag| Some((tag, self.peers.route(tag)?))) {
+        let patience = |lease: u32| u64::from(lease) * 250 + 1_500;
+        let patience = self.cache.record(key).map_or(0, |record| patience(record.lease));
+        self.confirm(now, key, None, patience);
+    }
+
+    /// Asks its registry for so long what it is, if it can be on this interface.
+    fn confirm(&mut self, now: Time, key: &Key, interface: Option<u32>, patience: u64) {
+        let Some(record) = self.cache.record(key) else { return };
+        let (tag, question) = (Tag::of(&record.owner), self.question_of(&record.service.name));
+        let there =
+            |(place, addr): (&Place, &SocketAddr)| (Some(place.interface) == interface).then_some((*place, *addr));
+        let at =
+            tag.and_then(|tag| self.peers.get(tag)?.addrs.iter().find_map(there).or_else(|| self.peers.route(tag)));
+        if let Some((tag, (place, addr))) = tag.zip(at) {
             return self.fetch(now, (tag, place, question), addr, None, patience);
         }
         let Some(name) = ZONE.instance(key) else { return };

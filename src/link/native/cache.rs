@@ -41,6 +41,8 @@ pub enum Heard {
     Repeated(Key),
     /// It is to be gone.
     Goodbye(Key),
+    /// On this interface it is elsewhere without a new revision, which nothing but the sender's address vouches for.
+    Doubtful(Key, u32),
     /// Not kept, for this reason.
     Dropped(Refused),
 }
@@ -69,6 +71,8 @@ struct Instance {
     told: bool,
     /// It was told with a later revision that was not its registry's.
     reverted: bool,
+    /// See [`Heard::Doubtful`]; it does not count as held until its registry has answered.
+    doubtful: bool,
     /// Who said it first.
     from: IpAddr,
 }
@@ -240,6 +244,7 @@ impl Cache {
             heard: now,
             told: false,
             reverted: false,
+            doubtful: false,
             from,
         };
         self.instances.insert(Key::from(key), instance);
@@ -256,6 +261,7 @@ impl Cache {
         let (key, instance) =
             self.instances.get_key_value(key).map(|(key, _)| key.clone()).zip(self.instances.get_mut(key))?;
         instance.heard = source.now;
+        instance.doubtful &= !source.authoritative;
         match &record.data {
             Data::Srv { port, target } => {
                 let moved = instance.host.as_ref() != Some(target);
@@ -270,6 +276,7 @@ impl Cache {
                 if moved {
                     let before = self.instances.get_mut(&key).and_then(|i| i.host.replace(target.clone()));
                     before.iter().for_each(|host| self.let_go(host, &key));
+                    before.iter().for_each(|_| self.doubt(source, &key, heard));
                     self.users.entry(target.clone()).or_default().insert(key.clone());
                 }
                 Some(key)
@@ -318,6 +325,7 @@ impl Cache {
             return heard.push(Heard::Dropped(Refused::OlderRevision));
         }
         instance.reverted |= older;
+        instance.doubtful = false;
         instance.txt = if whole { Txt::Digest(digest(data)) } else { Txt::Raw(data.clone()) };
         let record = self.file(key, record);
         if let Some(instance) = self.instances.get_mut(key) {
@@ -377,15 +385,15 @@ impl Cache {
                 by_host.entry(&record.name).or_default().push((ip, record));
             }
         }
-        let mut moved = Vec::new();
+        let (mut moved, mut doubted) = (Vec::new(), Vec::new());
         for (host, said) in by_host {
             let known = self.hosts.entry(host.clone()).or_default();
             let before: Vec<(u32, IpAddr)> = known.keys().copied().collect();
             for v4 in [true, false] {
                 let of_family: Vec<_> = said.iter().filter(|(ip, _)| ip.is_ipv4() == v4).collect();
-                // Cache flush (RFC 6762 §10.2): what is older than a second is out of date.
+                // Cache flush (RFC 6762 §10.2): what is older than a second is out of date; an answer has them all.
                 if of_family.iter().any(|(_, record)| record.flush && record.ttl > 0) {
-                    let fresh = |at: Time| source.now.0 < at.0 + FLUSH_MS;
+                    let fresh = |at: Time| source.now.0 < at.0 + FLUSH_MS && !source.authoritative;
                     known.retain(|(on, ip), at| *on != source.interface || ip.is_ipv4() != v4 || fresh(*at));
                 }
                 for (ip, record) in of_family {
@@ -401,13 +409,24 @@ impl Cache {
                 }
             }
             if !known.keys().eq(&before) {
-                moved.extend(self.users.get(host).into_iter().flatten().cloned());
+                let users = self.users.get(host).into_iter().flatten();
+                // One of them brings the addresses of all.
+                doubted.extend(users.clone().next().filter(|_| !before.is_empty()).cloned());
+                moved.extend(users.cloned());
             }
         }
         for key in &moved {
             self.instances.get_mut(key).into_iter().for_each(|instance| instance.told = false);
         }
+        doubted.iter().for_each(|key| self.doubt(source, key, heard));
         moved
+    }
+
+    fn doubt(&mut self, source: Source, key: &Key, heard: &mut Vec<Heard>) {
+        if let Some(instance) = self.instances.get_mut(key).filter(|_| !source.authoritative) {
+            instance.doubtful = true;
+            heard.push(Heard::Doubtful(key.clone(), source.interface));
+        }
     }
 
     /// What is to be told of an instance that a message spoke of.
@@ -516,7 +535,8 @@ impl Cache {
     /// What an owner's nodes that the question asks for come to, within a range and of one lease.
     pub fn sum(&self, owner: &str, question: &Question, range: &Range, lease: Option<u32>) -> Sum {
         let keys = self.keys(owner, question, range);
-        let records = keys.iter().filter_map(|key| self.record(key));
+        let held = keys.iter().filter_map(|key| self.instances.get(key)).filter(|instance| !instance.doubtful);
+        let records = held.filter_map(|instance| instance.record.as_ref());
         let wanted = records.filter(|record| lease.is_none_or(|lease| record.lease == lease));
         Sum::of(wanted.filter_map(|record| Some((position(&record.key)?, record.revision))))
     }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::outbox::Place;
 use crate::record::{Key, Time};
 
-/// So often is a node announced, and the time between, milliseconds.
+/// So often is a node announced, and the time between, milliseconds: a second at least on the wire (RFC 6762 §8.3), however
+/// late the first went out.
 const ANNOUNCEMENTS: u8 = 2;
-const AGAIN_MS: u64 = 1_000;
+const AGAIN_MS: u64 = 1_100;
 
 /// A node, and where it is announced.
 pub type Announcement = (Place, Key);

@@ -1,5 +1,8 @@
 //! Hours of an ordinary day in little: nodes come, change and go, packets are lost, a process is killed now and then.
 
+mod ear;
+mod judge;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::thread;
@@ -8,7 +11,10 @@ use std::time::{Duration, Instant};
 use mdns_registry::LinkKind;
 use serde_json::json;
 
-use crate::lab::{Host, Lab};
+use self::ear::Ear;
+use self::judge::Figures;
+use crate::callers::{caller, told};
+use crate::lab::{Host, Lab, Process};
 use crate::measure::{all_see, now, seconds, sent, since, sound, within};
 use crate::peer::{id, register, Peer, Place, Present, State};
 use crate::report::Outcome;
@@ -30,15 +36,13 @@ const KILLED_EVERY: u64 = 5;
 const WHOLE_WITHIN: Duration = Duration::from_secs(15);
 /// What a lookup keeps alive is let go of after a minute.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(75);
-/// What may be left of live heap, bytes, and the growth of resident memory, bytes an hour.
-const LEFT: i64 = 64_000;
-const SLOPE: f64 = 1e6;
-
-pub fn a_day_of_churn_and_loss(link: LinkKind) -> Outcome {
-    let minutes = std::env::var(MINUTES).ok().and_then(|text| text.parse().ok()).unwrap_or(MINUTES_DEFAULT);
-    let mut day = Day::new(link);
-    match day.pass(minutes) {
-        Ok(outcome) => outcome,
+pub fn churn_and_loss(link: LinkKind) -> Outcome {
+    let minutes = std::env::var(MINUTES).map_or(MINUTES_DEFAULT, |text| match text.parse() {
+        Ok(minutes @ 1..) => minutes,
+        _ => panic!("{MINUTES}={text:?} is no number of minutes, 1 at least"),
+    });
+    match Day::new(link).pass(minutes) {
+        Ok(figures) => figures.judged(),
         Err(how) => Outcome::missed(how),
     }
 }
@@ -48,10 +52,15 @@ struct Day {
     hosts: Vec<Host>,
     peers: Vec<Peer>,
     guest: Host,
+    /// Watches and stops, without end.
+    stopper: Process,
+    /// On a host of its own, to which nothing is lost.
+    ear: Ear,
     /// The round of each node that is registered.
     truth: BTreeMap<u32, u64>,
     rng: fastrand::Rng,
     changes: u64,
+    _others: [Host; 2],
     _lab: Lab,
 }
 
@@ -59,38 +68,58 @@ impl Day {
     fn new(link: LinkKind) -> Day {
         let lab = Lab::new("soak");
         let hosts: Vec<Host> = (0..HOSTS).map(|i| lab.host(&format!("h{i}"))).collect();
-        let guest = lab.host("guest");
+        let [guest, on_ear, on_stopper] = ["guest", "ear", "stopper"].map(|name| lab.host(name));
+        let (ear, stopper) = (Ear::on(&on_ear), caller(&on_stopper, "stops"));
         let peers = hosts.iter().map(|host| Peer::start(host, link)).collect();
         let rng = fastrand::Rng::with_seed(17);
-        Day { link, hosts, peers, guest, truth: BTreeMap::new(), rng, changes: 0, _lab: lab }
+        Day {
+            link,
+            hosts,
+            peers,
+            guest,
+            stopper,
+            ear,
+            truth: BTreeMap::new(),
+            rng,
+            changes: 0,
+            _others: [on_ear, on_stopper],
+            _lab: lab,
+        }
     }
 
-    fn pass(&mut self, minutes: u64) -> Result<Outcome, String> {
+    fn pass(&mut self, minutes: u64) -> Result<Figures, String> {
         self.hosts.iter().chain([&self.guest]).for_each(|host| host.loss_to(LOSS_PER_CENT));
         // One round of everything, so that what is made once is there before the first measurement.
         self.fill();
         self.churn(Duration::from_secs(30));
         self.whole()?;
         self.empty()?;
-        let (before, sent_before) = (self.states(), self.sent());
+        let mut figures = Figures::since(self.states());
+        let sent_before = self.sent();
         self.fill();
-        let (began, mut samples, mut longest, mut kills) = (Instant::now(), Vec::new(), Duration::ZERO, 0);
+        let began = Instant::now();
         for minute in 0..minutes {
+            let of_minute = |how: String| format!("minute {minute}: {how}");
             if minute % KILLED_EVERY == 0 {
-                self.kill_a_guest().map_err(|how| format!("minute {minute}: {how}"))?;
-                kills += 1;
+                self.kill_a_guest().map_err(of_minute)?;
+                figures.kills += 1;
             }
             self.churn((Duration::from_secs(60) * (minute as u32 + 1)).saturating_sub(began.elapsed()));
-            longest = longest.max(self.whole().map_err(|how| format!("minute {minute}: {how}"))?);
-            let resident: i64 = self.states().iter().map(|state| state.resident).max().unwrap_or(0);
-            samples.push((began.elapsed().as_secs_f64() / 3_600.0, resident as f64));
-            println!("minute {minute}: resident {resident}, whole after {}", seconds(longest));
+            let whole = self.whole().map_err(of_minute)?;
+            figures.longest = figures.longest.max(whole);
+            self.ear.records().map_err(of_minute)?;
+            figures.sample(began.elapsed(), &self.states());
+            println!("minute {minute}: {}", figures.last_sample());
         }
         let took = began.elapsed();
-        let bytes_s = (self.sent() - sent_before) as f64 / took.as_secs_f64();
+        figures.bytes_s = (self.sent() - sent_before) as f64 / took.as_secs_f64();
+        figures.changes = self.changes;
         self.empty()?;
-        let after = self.states();
-        Ok(judge(&before, &after, &samples, longest, self.changes, kills, bytes_s))
+        figures.after = self.states();
+        figures.records = self.ear.records()?;
+        self.stopper.say("over");
+        figures.stopper = told(&mut self.stopper)?;
+        Ok(figures)
     }
 
     fn states(&mut self) -> Vec<State> {
@@ -166,45 +195,4 @@ fn as_it_is(truth: &BTreeMap<u32, u64>, present: &Present) -> Result<(), String>
         true => Ok(()),
         false => Err(format!("I1: {} nodes are seen, {} are registered, or others", seen.len(), wanted.len())),
     }
-}
-
-/// By least squares, per unit of the first.
-fn slope(samples: &[(f64, f64)]) -> f64 {
-    let n = samples.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| samples.iter().map(of).sum::<f64>() / n;
-    let (x, y) = (mean(|sample| sample.0), mean(|sample| sample.1));
-    let (over, under) = samples.iter().fold((0.0, 0.0), |(over, under), sample| {
-        (over + (sample.0 - x) * (sample.1 - y), under + (sample.0 - x).powi(2))
-    });
-    if under == 0.0 {
-        0.0
-    } else {
-        over / under
-    }
-}
-
-fn judge(
-    before: &[State],
-    after: &[State],
-    samples: &[(f64, f64)],
-    longest: Duration,
-    changes: u64,
-    kills: u64,
-    bytes_s: f64,
-) -> Outcome {
-    let most = |of: fn(&State) -> i64| before.iter().zip(after).map(|(before, after)| of(after) - of(before)).max();
-    let heap = most(|state| state.heap).unwrap_or(0);
-    let descriptors = most(|state| state.descriptors as i64).unwrap_or(0);
-    let threads = most(|state| state.threads as i64).unwrap_or(0);
-    let slope = slope(samples);
-    let measured = format!(
-        "{} minutes, {changes} changes, {kills} kills: whole {} after each minute at most; live heap {:+.1} kB, resident \
-         {:+.2} MB an hour, {descriptors:+} descriptors, {threads:+} threads; {:.1} kB/s sent by all",
-        samples.len(),
-        seconds(longest),
-        heap as f64 / 1e3,
-        slope / 1e6,
-        bytes_s / 1e3,
-    );
-    Outcome::new(heap <= LEFT && slope <= SLOPE && descriptors <= 0 && threads <= 0, measured)
 }

@@ -1,5 +1,4 @@
-//! A peer: a process with one registry, which publishes nodes of the fleet, and one watcher of the fleet, which a thread
-//! reads at all times. It does as it is told, a JSON object a line.
+//! The process of a peer: its registry, its watcher, and what it is told to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -8,170 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mdns_registry::{LinkKind, Next, Options, RegisterOptions, Registry, Selection, Service, WatchOptions};
-use serde::{Deserialize, Serialize};
+use mdns_registry::{Next, Options, RegisterOptions, Registry, Selection, Service, WatchOptions};
 use serde_json::{json, Value};
 
+use super::{id, port, Place, Present, State, FLEET};
 use crate::lab::fold::{nodes_of, Fold};
-use crate::lab::role::{is_played, tell};
-use crate::lab::{eventually, Host, Lab, Process};
-use crate::{heap, measure};
+use crate::lab::role::tell;
+use crate::{heap, measure, panics};
 
-pub const ROLE: &str = "a_peer_sees_what_it_registers";
-pub const FLEET: &str = "fleet";
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 /// Within it what a watcher was told and what a lookup answers are the same, at rest.
 const AGREES_WITHIN: Duration = Duration::from_secs(3);
-
-/// What a peer has been told so far, and what it takes.
-#[derive(Serialize, Deserialize)]
-pub struct State {
-    /// Nodes of the fleet.
-    pub visible: usize,
-    pub created: u64,
-    pub updated: u64,
-    pub deleted: u64,
-    /// When the last event came, as `measure::now` tells.
-    pub changed_at: u64,
-    /// How the order of events was broken, if it was (I4).
-    pub broken: Option<String>,
-    /// Live heap, bytes.
-    pub heap: i64,
-    /// Resident memory, bytes.
-    pub resident: i64,
-    pub descriptors: usize,
-    pub threads: usize,
-}
-
-impl State {
-    /// So many events in all.
-    pub fn events(&self) -> u64 {
-        self.created + self.updated + self.deleted
-    }
-}
-
-/// What is present, by node id.
-pub type Present = BTreeMap<String, Place>;
-
-/// Where a node is, and the round it was registered in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    pub address: String,
-    pub port: u64,
-    pub round: u64,
-}
-
-/// A peer, seen from the scenario.
-pub struct Peer {
-    pub process: Process,
-}
-
-impl Peer {
-    pub fn start(host: &Host, link: LinkKind) -> Peer {
-        Peer::start_with(host, &json!({"link": link.as_str()}), &[])
-    }
-
-    /// With options of its registry, and more variables in its environment.
-    pub fn start_with(host: &Host, options: &Value, environment: &[(&str, &str)]) -> Peer {
-        let options = options.to_string();
-        let mut variables = vec![(mdns_registry::options::ENVIRONMENT, options.as_str())];
-        variables.extend(environment);
-        let mut process = host.role_with(ROLE, &variables);
-        process.expect_line("it is ready", ANSWERS_WITHIN, |line| line == "ready");
-        Peer { process }
-    }
-
-    /// Has it do something that has its answer later.
-    pub fn tell(&mut self, command: &Value) {
-        self.process.say(&command.to_string());
-    }
-
-    pub fn answer(&mut self) -> Value {
-        self.answer_within(ANSWERS_WITHIN)
-    }
-
-    pub fn answer_within(&mut self, limit: Duration) -> Value {
-        let answer = self.process.expect("an answer", limit, |line| serde_json::from_str::<Value>(line).ok());
-        assert!(answer["error"].is_null(), "{answer}");
-        answer["answer"].clone()
-    }
-
-    pub fn ask(&mut self, command: &Value) -> Value {
-        self.tell(command);
-        self.answer()
-    }
-
-    /// Registers these nodes for a lease of so many seconds; `round` goes into their metadata.
-    pub fn register(&mut self, nodes: Range<u32>, lease_s: u64, round: u64) {
-        self.ask(&register(nodes, lease_s, round));
-    }
-
-    pub fn deregister(&mut self, nodes: Range<u32>) {
-        self.ask(&json!({"do": "deregister", "nodes": [nodes.start, nodes.end]}));
-    }
-
-    pub fn state(&mut self) -> State {
-        serde_json::from_value(self.ask(&json!({"do": "state"}))).expect("a state")
-    }
-
-    /// What is present by the events; what a lookup answers must come to be the same (I3).
-    pub fn present(&mut self) -> Result<Present, String> {
-        let told = self.ask(&json!({"do": "present"}));
-        match told["disagrees"].as_str() {
-            Some(how) => Err(format!("I3: {how}")),
-            None => Ok(serde_json::from_value(told["present"].clone()).expect("nodes")),
-        }
-    }
-
-    /// How many of these nodes it was told of, of this round if one is given.
-    pub fn seen_of(&mut self, nodes: Range<u32>, round: Option<u64>) -> usize {
-        let told = self.ask(&json!({"do": "seen_of", "nodes": [nodes.start, nodes.end], "round": round}));
-        told.as_u64().expect("a number") as usize
-    }
-
-    /// The reasons for which most was refused, as `stats` tells them.
-    pub fn refused(&mut self) -> String {
-        let stats = self.ask(&json!({"do": "stats"}));
-        let mut reasons: Vec<(u64, &String)> = stats["refused"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter_map(|(reason, count)| Some((count.as_u64()?, reason)))
-            .collect();
-        reasons.sort_unstable_by(|a, b| b.cmp(a));
-        let told: Vec<String> = reasons.iter().take(3).map(|(count, reason)| format!("{reason} {count}")).collect();
-        if told.is_empty() {
-            "nothing".into()
-        } else {
-            told.join(", ")
-        }
-    }
-}
-
-/// The command that registers.
-pub fn register(nodes: Range<u32>, lease_s: u64, round: u64) -> Value {
-    json!({"do": "register", "nodes": [nodes.start, nodes.end], "ttl_ms": lease_s * 1_000, "round": round})
-}
-
-pub fn id(node: u32) -> String {
-    format!("ship-{node:05}")
-}
-
-pub fn port(node: u32) -> u64 {
-    u64::from(10_000 + node % 50_000)
-}
-
-/// The body of the test `ROLE`: plays the peer where it was started as one, else looks whether it can be played.
-pub fn play_or_check() {
-    if is_played(ROLE) {
-        return play();
-    }
-    let lab = Lab::new("peer");
-    let mut peer = Peer::start(&lab.host("a"), LinkKind::Native);
-    peer.register(0..2, 120, 0);
-    eventually("both nodes", ANSWERS_WITHIN, || (peer.state().visible == 2).then_some(()));
-    assert_eq!(peer.present().unwrap().len(), 2);
-}
 
 #[derive(Default)]
 struct Seen {
@@ -199,18 +44,21 @@ struct Played {
     seen: Arc<Mutex<Seen>>,
 }
 
-fn play() {
+/// The process of a peer.
+pub fn play() {
+    panics::record();
     let options = Options::from_environment().expect("options");
     let registry = Registry::open(options).expect("a registry");
     let seen = Arc::new(Mutex::new(Seen::default()));
     let watcher = registry.watch(WatchOptions { service: Some(FLEET.into()), queue: 100_000 }).expect("a watch");
     let told = seen.clone();
-    thread::spawn(move || {
+    let read = move || {
         while let Next::Event(event) = watcher.next_timeout(None) {
             let event = serde_json::from_str(&event.to_json()).expect("JSON");
             told.lock().expect("no panic while held").take(&event);
         }
-    });
+    };
+    thread::Builder::new().name(panics::READER.into()).spawn(read).expect("a thread");
     let mut played = Played { registry, seen };
     tell("\nready");
     for line in std::io::stdin().lines().map_while(Result::ok) {
@@ -242,6 +90,7 @@ impl Played {
             }
             "state" => Ok(self.state()),
             "present" => Ok(self.present()),
+            "told" => Ok(json!(present(&self.told()))),
             "seen_of" => Ok(json!(self.seen_of(command))),
             "stats" => Ok(serde_json::from_str(&self.registry.stats()?).expect("JSON")),
             "wall" => Ok(json!(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs())),
@@ -264,6 +113,7 @@ impl Played {
             deleted: seen.count("delete"),
             changed_at: seen.changed_at,
             broken: seen.broken.clone(),
+            panics: panics::seen(),
             heap: heap::live(),
             resident: measure::resident(),
             descriptors: measure::descriptors(),
@@ -283,6 +133,10 @@ impl Played {
         count
     }
 
+    fn told(&self) -> Vec<Value> {
+        self.seen.lock().expect("no panic while held").fold.nodes()
+    }
+
     fn looked_up(&self) -> Vec<Value> {
         let found = self.registry.get_service(FLEET).wait().unwrap_or_default();
         nodes_of(&found.iter().map(|service| json!(service)).collect::<Vec<_>>())
@@ -291,9 +145,9 @@ impl Played {
     fn present(&self) -> Value {
         let agree = || {
             let looked_up = self.looked_up();
-            let told = self.seen.lock().expect("no panic while held").fold.nodes();
+            let told = self.told();
             match told == looked_up {
-                true => Ok(told.iter().map(|node| place(&node["node"])).collect::<Present>()),
+                true => Ok(present(&told)),
                 false => Err(format!("told of {} nodes, a lookup finds {} or others", told.len(), looked_up.len())),
             }
         };
@@ -317,6 +171,10 @@ impl Played {
         took.sort_unstable();
         json!({"p50": took[took.len() / 2], "p99": took[took.len() * 99 / 100], "max": took.last(), "n": took.len()})
     }
+}
+
+fn present(nodes: &[Value]) -> Present {
+    nodes.iter().map(|node| place(&node["node"])).collect()
 }
 
 fn place(node: &Value) -> (String, Place) {

@@ -1,0 +1,243 @@
+//! 15: open, register, watch, stop and close without end.
+
+use std::ffi::c_void;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mdns_registry::ffi::*;
+use mdns_registry::{LinkKind, Options, RegisterOptions, Registry, Service, Status, WatchOptions};
+use serde_json::{json, Value};
+
+use super::{await_a_line, caller, lease, open, register, service, told, watch};
+use crate::heap;
+use crate::lab::{eventually, Lab, SOON};
+use crate::measure::{self, now, seconds, since, sound};
+use crate::peer::{Peer, FLEET};
+use crate::report::Outcome;
+
+const THREADS: usize = 8;
+const CYCLES: usize = 10_000;
+/// After it no ghost is left, whatever was lost.
+const LEASE_S: u64 = 10;
+/// How often the Rust API is used, and what was opened dropped.
+const DROPS_EVERY: usize = 8;
+/// How often the callback closes the watch; every other time that is waited for.
+const CLOSES_EVERY: usize = 5;
+
+pub fn ten_thousand_cycles_on_8_threads(link: LinkKind) -> Outcome {
+    let lab = Lab::new("cycles");
+    let (a, b) = (lab.host("a"), lab.host("b"));
+    let mut watcher = Peer::start(&b, link);
+    let told = match told(&mut caller(&a, &format!("cycles {THREADS} {CYCLES}"))) {
+        Ok(told) => told,
+        Err(how) => return Outcome::missed(how),
+    };
+    let number = |key: &str| told[key].as_i64().expect("a number");
+    let measured = format!(
+        "{CYCLES} in {:.0} s, of which {} dropped a registry and a watcher as they were; {} callbacks, {} closed their watch; {} \
+         callbacks after stop returned; {:+} descriptors, {:+} threads, live heap {:+} kB",
+        told["seconds"].as_f64().unwrap_or_default(),
+        number("dropped"),
+        number("called"),
+        number("closed_inside"),
+        number("late"),
+        number("descriptors"),
+        number("threads"),
+        number("heap") / 1_000
+    );
+    let left = ["late", "descriptors", "threads"].iter().all(|key| number(key) == 0) && number("heap") < 64_000;
+    let done = number("dropped") >= 1_000 && number("called") > 0 && number("closed_inside") > 0;
+    Outcome::new(left && done, measured).and(forgotten(&mut watcher)).and(sound([&mut watcher]))
+}
+
+/// That a watcher on another host was told of the nodes, and after the last of none longer than its lease and a second: it
+/// reads late, as more comes than it can read.
+fn forgotten(watcher: &mut Peer) -> Result<(), String> {
+    let (mut created, mut last) = (0, now());
+    loop {
+        let state = watcher.state();
+        if state.created != created {
+            (created, last) = (state.created, now());
+        }
+        match (state.visible, created) {
+            (_, 0) => return Err("another host was told of no node".into()),
+            (0, _) if since(last) > Duration::from_secs(1) => return Ok(()),
+            (nodes, _) if since(last) > Duration::from_secs(LEASE_S + 1) => {
+                return Err(format!("I2: {nodes} nodes are there on another host {} later", seconds(since(last))))
+            }
+            _ => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// What a callback of a cycle knows. It outlives the cycle, so that a callback that comes late finds it.
+struct Cycle {
+    stopped: AtomicBool,
+    watch: *mut mdnsreg_watch,
+    closes: bool,
+    closed_inside: AtomicBool,
+}
+
+// SAFETY: a handle may be used by any thread.
+unsafe impl Send for Cycle {}
+
+static LATE: AtomicUsize = AtomicUsize::new(0);
+static CALLED: AtomicUsize = AtomicUsize::new(0);
+static CLOSED_INSIDE: AtomicUsize = AtomicUsize::new(0);
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+unsafe extern "C" fn in_cycle(_: *const mdnsreg_event, user_data: *mut c_void) {
+    // SAFETY: all cycles live until the last has ended.
+    let cycle = unsafe { &*user_data.cast::<Cycle>() };
+    LATE.fetch_add(cycle.stopped.load(Ordering::SeqCst).into(), Ordering::SeqCst);
+    CALLED.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: a handle is checked, not trusted.
+    if cycle.closes && unsafe { mdnsreg_watch_close(cycle.watch) } == Status::OK.code() {
+        CLOSED_INSIDE.fetch_add(1, Ordering::SeqCst);
+        cycle.closed_inside.store(true, Ordering::SeqCst);
+    }
+}
+
+fn start(watch: *mut mdnsreg_watch, closes: bool) -> Box<Cycle> {
+    let (stopped, closed_inside) = (AtomicBool::new(false), AtomicBool::new(false));
+    let cycle = Box::new(Cycle { stopped, watch, closes, closed_inside });
+    let user_data = (&raw const *cycle).cast_mut().cast();
+    // SAFETY: the handle is live, and the cycle is until all have ended.
+    let status = unsafe { mdnsreg_watch_start(watch, Some(in_cycle), user_data, None, null_mut()) };
+    assert_eq!(status, Status::OK.code());
+    cycle
+}
+
+/// Stops it; from here on no callback may come.
+fn stop(cycle: &Cycle) {
+    // SAFETY: as above.
+    let stopped = unsafe { mdnsreg_watch_stop(cycle.watch, -1) };
+    cycle.stopped.store(true, Ordering::SeqCst);
+    // SAFETY: as above.
+    let closed = unsafe { mdnsreg_watch_close(cycle.watch) };
+    let ok = Status::OK.code();
+    // Where the callback closes the watch it may have been first.
+    let first = if cycle.closes { Status::CLOSED.code() } else { ok };
+    assert!([ok, first].contains(&stopped) && [ok, first].contains(&closed), "{stopped}, {closed}");
+}
+
+fn close(registry: *mut mdnsreg_registry) {
+    // SAFETY: as above.
+    assert_eq!(unsafe { mdnsreg_close(registry) }, Status::OK.code());
+}
+
+fn cycle(number: usize) -> Option<Box<Cycle>> {
+    if number % DROPS_EVERY == 1 {
+        drop_all(number);
+        return None;
+    }
+    let registry = open();
+    assert_eq!(register(registry, number, LEASE_S), Status::OK.code());
+    let (closes, waits) = (number.is_multiple_of(CLOSES_EVERY), number.is_multiple_of(2 * CLOSES_EVERY));
+    let cycle = start(watch(registry), closes);
+    if waits {
+        eventually("a callback that closes", SOON, || cycle.closed_inside.load(Ordering::SeqCst).then_some(()));
+    }
+    let before = number.is_multiple_of(2);
+    if before {
+        close(registry);
+    }
+    stop(&cycle);
+    if !before {
+        close(registry);
+    }
+    Some(cycle)
+}
+
+/// Neither closes nor stops anything.
+fn drop_all(number: usize) {
+    let registry = Registry::open(Options::default()).expect("a registry");
+    let options = RegisterOptions::from_json(&lease(LEASE_S)).expect("options");
+    let service = Service::from_json(&service(number)).expect("a service");
+    registry.register(&service, options).wait().expect("registered");
+    let watcher = registry.watch(WatchOptions::service(FLEET)).expect("a watcher");
+    if number % (2 * DROPS_EVERY) == 1 {
+        drop(registry);
+        drop(watcher);
+    } else {
+        drop(watcher);
+        drop(registry);
+    }
+    DROPPED.fetch_add(1, Ordering::SeqCst);
+}
+
+/// The table of handles takes what it ever takes when each of its 65,536 cells has been used.
+fn use_every_handle() {
+    for _ in 0..1 << 16 {
+        let mut error = null_mut();
+        // SAFETY: as above.
+        unsafe {
+            assert_eq!(mdnsreg_open(null(), null_mut(), &mut error), Status::NULL.code());
+            mdnsreg_error_free(error);
+        }
+    }
+}
+
+pub fn play(threads: usize, cycles: usize) -> Value {
+    // What is made once and kept is made now.
+    drop((0..8).map(cycle).collect::<Vec<_>>());
+    let settled = || {
+        let mut last = (0, 0);
+        eventually("threads and descriptors settle", SOON, || {
+            let now = (measure::descriptors(), measure::threads());
+            thread::sleep(Duration::from_millis(100));
+            (std::mem::replace(&mut last, now) == now).then_some(now)
+        })
+    };
+    let before = settled();
+    let load = || {
+        let play = |thread| move || (0..cycles / threads).map(|i| cycle(i * threads + thread)).collect::<Vec<_>>();
+        thread::scope(|scope| {
+            let played: Vec<_> = (0..threads).map(|thread| scope.spawn(play(thread))).collect();
+            played.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+        })
+    };
+    use_every_handle();
+    let all = load();
+    settled();
+    drop(all);
+    [&CALLED, &CLOSED_INSIDE, &DROPPED].into_iter().for_each(|count| count.store(0, Ordering::SeqCst));
+    let (heap_before, began) = (heap::live(), Instant::now());
+    let all = load();
+    let seconds = began.elapsed().as_secs_f64();
+    let after = settled();
+    drop(all);
+    json!({
+        "late": LATE.load(Ordering::SeqCst),
+        "called": CALLED.load(Ordering::SeqCst),
+        "closed_inside": CLOSED_INSIDE.load(Ordering::SeqCst),
+        "dropped": DROPPED.load(Ordering::SeqCst),
+        "descriptors": after.0 as i64 - before.0 as i64,
+        "threads": after.1 as i64 - before.1 as i64,
+        "heap": heap::live() - heap_before,
+        "seconds": seconds,
+    })
+}
+
+/// Until a line comes: watches for two seconds, and for one more looks whether a callback still comes.
+pub fn play_stops() -> Value {
+    let over = Arc::new(AtomicBool::new(false));
+    let told = over.clone();
+    thread::spawn(move || {
+        await_a_line();
+        told.store(true, Ordering::SeqCst);
+    });
+    let (registry, mut all) = (open(), Vec::new());
+    while !over.load(Ordering::SeqCst) {
+        let cycle = start(watch(registry), false);
+        thread::sleep(Duration::from_secs(2));
+        stop(&cycle);
+        all.push(cycle);
+        thread::sleep(Duration::from_secs(1));
+    }
+    close(registry);
+    json!({"stops": all.len(), "called": CALLED.load(Ordering::SeqCst), "late": LATE.load(Ordering::SeqCst)})
+}

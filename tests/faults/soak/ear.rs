@@ -1,0 +1,111 @@
+//! What all say by multicast, held to I8 as it passes, and forgotten.
+//!
+//! By one address no record that lives is multicast twice within a second, but
+//! - addresses behind records of instances: with them a message is whole to software that takes each by itself;
+//! - pointers and SRV beside a TXT record that has changed: a change is announced at once, and whole (RFC 6762 §8.4).
+//!
+//! Goodbyes, with a time to live of 0, may come at any time (§10.1). Defending (§9) is not excepted, as nobody attacks.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mdns_registry::link::native::message::{parse, Data, Record};
+use mdns_registry::link::native::name::Name;
+
+use crate::lab::capture::{self, Packet};
+use crate::lab::Host;
+
+const ONCE_IN: Duration = Duration::from_secs(1);
+/// Records of which it is kept when they were said, until it is looked which of them it still matters of.
+const KEPT: usize = 20_000;
+
+/// Listens until it is dropped.
+pub struct Ear {
+    heard: Arc<Mutex<Heard>>,
+    _ear: capture::Ear,
+}
+
+#[derive(Default)]
+struct Heard {
+    records: u64,
+    last: HashMap<Said, Instant>,
+    too_soon: u64,
+    first: Option<String>,
+}
+
+/// Who said what.
+type Said = (IpAddr, Name, u16, Vec<u8>);
+
+impl Ear {
+    pub fn on(host: &Host) -> Ear {
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let hears = heard.clone();
+        let ear = host.listen(move |packet| hears.lock().expect("no panic while held").take(&packet));
+        Ear { heard, _ear: ear }
+    }
+
+    /// How many records were multicast so far, if none came too soon.
+    pub fn records(&self) -> Result<u64, String> {
+        let heard = self.heard.lock().expect("no panic while held");
+        match &heard.first {
+            None => Ok(heard.records),
+            Some(first) => Err(format!("I8: {} of {} records too soon, first {first}", heard.too_soon, heard.records)),
+        }
+    }
+}
+
+impl Heard {
+    fn take(&mut self, packet: &Packet) {
+        if !packet.destination.ip().is_multicast() {
+            return;
+        }
+        let Some(message) = parse(&packet.payload).filter(|message| message.response) else { return };
+        let records: Vec<&Record> = message.answers.iter().chain(&message.additionals).collect();
+        let tells_of_instances = records.iter().any(|record| instance(record).is_some());
+        let from = packet.source.ip();
+        let changed: HashSet<&Name> = records
+            .iter()
+            .filter(|record| matches!(record.data, Data::Txt(_)) && !self.was_said(packet, record))
+            .map(|record| &record.name)
+            .collect();
+        for record in records.iter().filter(|record| record.ttl > 0) {
+            let excepted = match &record.data {
+                Data::A(_) | Data::Aaaa(_) => tells_of_instances,
+                Data::Ptr(_) | Data::Srv { .. } => instance(record).is_some_and(|name| changed.contains(name)),
+                _ => false,
+            };
+            if !excepted && self.was_said(packet, record) {
+                self.too_soon += 1;
+                let after = packet.at - self.last[&said(from, record)];
+                self.first.get_or_insert_with(|| format!("{after:?} after the same of {from}: {record:?}"));
+            }
+        }
+        for record in records.iter().filter(|record| record.ttl > 0) {
+            self.records += 1;
+            self.last.insert(said(from, record), packet.at);
+        }
+        if self.last.len() > KEPT {
+            self.last.retain(|_, at| at.elapsed() < ONCE_IN * 2);
+        }
+    }
+
+    fn was_said(&self, packet: &Packet, record: &Record) -> bool {
+        let last = self.last.get(&said(packet.source.ip(), record));
+        last.is_some_and(|last| packet.at.saturating_duration_since(*last) < ONCE_IN)
+    }
+}
+
+fn said(from: IpAddr, record: &Record) -> Said {
+    (from, record.name.clone(), record.data.rtype(), record.data.rdata())
+}
+
+/// The instance that a record tells of.
+fn instance(record: &Record) -> Option<&Name> {
+    match &record.data {
+        Data::Ptr(instance) => Some(instance),
+        Data::Srv { .. } | Data::Txt(_) => Some(&record.name),
+        _ => None,
+    }
+}
