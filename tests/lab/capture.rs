@@ -254,8 +254,14 @@ fn passed_at(received: &RecvMsg<LinkAddr>) -> Instant {
         ControlMessageOwned::ScmTimestampns(stamp) => Some(UNIX_EPOCH + Duration::from(stamp)),
         _ => None,
     });
-    let age = SystemTime::now().duration_since(stamp.expect("a time")).unwrap_or_default();
-    Instant::now() - age
+    let stamp = stamp.expect("a time");
+    // Both clocks at once: this thread may be put aside between one and the other.
+    loop {
+        let (before, wall) = (Instant::now(), SystemTime::now());
+        if before.elapsed() < Duration::from_millis(1) {
+            return before - wall.duration_since(stamp).unwrap_or_default();
+        }
+    }
 }
 
 fn read_frame(frame: &[u8], at: Instant, fragments: &mut IpDefragPool<(), ()>) -> Option<Packet> {

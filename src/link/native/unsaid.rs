@@ -19,6 +19,8 @@ type Waiting = BTreeMap<Announcement, u8>;
 pub struct Unsaid {
     now: Waiting,
     again: BTreeMap<Time, Waiting>,
+    /// When each of those is due: later than it stands there first if it was said anew meanwhile.
+    due: BTreeMap<Announcement, Time>,
 }
 
 impl Unsaid {
@@ -46,7 +48,9 @@ impl Unsaid {
     /// One is said, and so often more in a second as it has not been.
     pub fn said(&mut self, now: Time, announcement: Announcement) {
         if let Some(left) = self.now.remove(&announcement).filter(|left| *left > 1) {
-            self.again.entry(Time(now.0 + AGAIN_MS)).or_default().insert(announcement, left - 1);
+            let due = Time(now.0 + AGAIN_MS);
+            self.again.entry(due).or_default().insert(announcement.clone(), left - 1);
+            self.due.insert(announcement, due);
         }
     }
 
@@ -58,7 +62,12 @@ impl Unsaid {
     /// What was said before is to be said again.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some(entry) = self.again.first_entry().filter(|entry| *entry.key() <= now) {
-            for (announcement, left) in entry.remove() {
+            let (at, announcements) = entry.remove_entry();
+            for (announcement, left) in announcements {
+                if self.due.get(&announcement) != Some(&at) {
+                    continue;
+                }
+                self.due.remove(&announcement);
                 let unsaid = self.now.entry(announcement).or_default();
                 *unsaid = left.max(*unsaid);
             }
@@ -68,5 +77,28 @@ impl Unsaid {
     /// When that is.
     pub fn next_due(&self) -> Option<Time> {
         self.again.keys().next().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_between_its_announcements_is_not_said_twice_within_a_second() {
+        let place = Place { interface: 1, v6: false };
+        let (mut unsaid, mut said) = (Unsaid::default(), Vec::new());
+        for now in (0..5_000).step_by(100) {
+            unsaid.handle_timeout(Time(now));
+            if now == 0 || now == 400 {
+                unsaid.push([place].into_iter(), &Key::from("node"));
+            }
+            while let Some(announcement) = unsaid.first() {
+                unsaid.said(Time(now), announcement);
+                said.push(now);
+            }
+        }
+        assert_eq!(said, [0, 400, 400 + AGAIN_MS]);
+        assert!(unsaid.due.is_empty() && unsaid.next_due().is_none());
     }
 }
