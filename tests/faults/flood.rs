@@ -132,6 +132,8 @@ pub fn ten_thousand_questions_a_second(link: LinkKind) -> Outcome {
 /// So many are to be taken in, in so many tries and so long.
 const MESSAGES: u64 = 1_000_000;
 const TRIES: u64 = 3_000_000;
+/// Among what is taken in are so many of others, at most.
+const OTHERS: u64 = 20_000;
 const FLOODED_FOR: Duration = Duration::from_secs(240);
 /// How often it is looked what has become of them.
 const LOOK: Duration = Duration::from_millis(200);
@@ -222,11 +224,11 @@ fn flooded(link: LinkKind, sources: u8, next: impl FnMut(u32) -> Vec<u8> + Send)
             progress.taken_in.store(taken_in - before.0, Relaxed);
             progress.dropped.store(dropped - before.1, Relaxed);
             peak.look(&scene.subject.state(), &scene.before, kept_by_peer);
-            progress.over.store(taken_in - before.0 >= MESSAGES, Relaxed);
+            progress.over.store(taken_in - before.0 >= MESSAGES + OTHERS, Relaxed);
         }
         sender.join().expect("no panic")
     });
-    let taken_in = progress.taken_in.load(Relaxed);
+    let taken_in = progress.taken_in.load(Relaxed).min(sent - progress.dropped.load(Relaxed).min(sent));
     // Changes come through, and soon.
     let changed = now();
     scene.other.register(NODES / 2..NODES, 120, 1);
