@@ -69,6 +69,13 @@ pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc").count() - 1
 }
 
+/// Whether all threads of a process are in this state of proc(5): T is stopped, Z has ended.
+pub fn all_threads_are(process: i32, state: char) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("the process");
+    let stats = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    stats.map(|stat| stat.rsplit(") ").next().and_then(|rest| rest.chars().next())).all(|is| is == Some(state))
+}
+
 /// Packets and bytes that a host has sent by its interface.
 pub fn sent(host: &Host) -> (u64, u64) {
     let text = host.inside(|| fs::read_to_string("/proc/thread-self/net/dev").expect("/proc"));

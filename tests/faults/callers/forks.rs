@@ -1,7 +1,6 @@
 //! 14: a process that forks, with and without exec, and inside a callback.
 
 use std::ffi::c_void;
-use std::fs;
 use std::net::IpAddr;
 use std::process::Command;
 use std::ptr::null_mut;
@@ -20,7 +19,7 @@ use super::{await_a_line, caller, found, open, register, tell_all, told, watch};
 use crate::lab::capture::{Capture, Packet};
 use crate::lab::role::tell;
 use crate::lab::{eventually, Host, Lab, Process, SOON};
-use crate::measure::{all_see, now, sound};
+use crate::measure::{all_see, all_threads_are, now, sound};
 use crate::peer::Peer;
 use crate::report::Outcome;
 
@@ -74,21 +73,15 @@ fn sent_by_the_child(caller: &mut Process, host: &Host, capture: &Capture) -> us
     let child = caller.expect("a child", SOON, |line| line.strip_prefix(FORKED)?.trim().parse::<i32>().ok());
     caller.signal(Signal::SIGSTOP);
     let parent = i32::try_from(caller.pid()).expect("a process id");
-    eventually("the parent is stopped", SOON, || (state_of(parent) == 'T').then_some(()));
+    eventually("the parent is stopped", SOON, || all_threads_are(parent, 'T').then_some(()));
     thread::sleep(UNDER_WAY);
     let stopped = Instant::now();
     // The child sees it stopped, too, and waits longer before it does anything.
-    eventually("the end of the child", SOON, || (state_of(child) == 'Z').then_some(()));
+    eventually("the end of the child", SOON, || all_threads_are(child, 'Z').then_some(()));
     thread::sleep(UNDER_WAY);
     let packets = capture.packets();
     caller.signal(Signal::SIGCONT);
     packets.iter().filter(|packet| packet.at > stopped && is_from(packet, host)).count()
-}
-
-/// As in proc(5): T is stopped, Z has ended.
-fn state_of(process: i32) -> char {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process");
-    stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).expect("a state")
 }
 
 /// Forks; whether the child found every call refused with FORKED, and ended as any program does.
@@ -98,7 +91,7 @@ fn child(registry: *mut mdnsreg_registry, watch: *mut mdnsreg_watch) -> bool {
     match unsafe { fork() }.expect("a child") {
         ForkResult::Child => {
             tell(&format!("\n{FORKED} {}", Pid::this()));
-            eventually("the parent is stopped", SOON, || (state_of(parent.as_raw()) == 'T').then_some(()));
+            eventually("the parent is stopped", SOON, || all_threads_are(parent.as_raw(), 'T').then_some(()));
             assert_eq!(getppid(), parent);
             thread::sleep(UNDER_WAY * 3);
             let forked = Status::FORKED.code();

@@ -12,8 +12,8 @@ use nix::sys::signal::Signal;
 use super::plain::Plain;
 use super::records::{as_plain, message, Forge};
 use crate::lab::capture::Capture;
-use crate::lab::{Host, Lab, SOON};
-use crate::measure::{all_see, now, seconds, since, sound, within};
+use crate::lab::{eventually, Host, Lab, SOON};
+use crate::measure::{all_see, all_threads_are, now, seconds, since, sound, within};
 use crate::peer::{Peer, Present};
 
 pub const MDNS: u16 = 5_353;
@@ -131,6 +131,8 @@ impl Scene {
             scene.publisher.as_ref().into_iter().for_each(|publisher| publisher.process.signal(signal));
         };
         signal(self, Signal::SIGSTOP);
+        let stopped = |publisher: &Peer| all_threads_are(publisher.process.pid() as i32, 'T');
+        eventually("it is stopped", SOON, || self.publisher.as_ref().is_none_or(stopped).then_some(()));
         let came = self.say(from, MDNS, message, 1);
         signal(self, Signal::SIGCONT);
         let right = self.right.clone();
