@@ -132,8 +132,8 @@ pub fn ten_thousand_questions_a_second(link: LinkKind) -> Outcome {
 /// So many are to be taken in, in so many tries and so long.
 const MESSAGES: u64 = 1_000_000;
 const TRIES: u64 = 3_000_000;
-/// Among what is taken in are so many of others, at most.
-const OTHERS: u64 = 20_000;
+/// So many wait in the kernel's buffer, at most.
+const WAITING: u64 = 20_000;
 const FLOODED_FOR: Duration = Duration::from_secs(240);
 /// How often it is looked what has become of them.
 const LOOK: Duration = Duration::from_millis(200);
@@ -188,9 +188,19 @@ pub fn a_million_nodes_said_by_one_address(link: LinkKind) -> Outcome {
 /// What has become of the flood so far, told by who looks to who sends.
 #[derive(Default)]
 struct Progress {
-    taken_in: AtomicU64,
+    sent: AtomicU64,
+    /// With what others said.
+    datagrams: AtomicU64,
     dropped: AtomicU64,
     over: AtomicBool,
+}
+
+impl Progress {
+    /// Of the flood, with what waits.
+    fn taken_in(&self) -> u64 {
+        let not_dropped = self.sent.load(Relaxed).saturating_sub(self.dropped.load(Relaxed));
+        not_dropped.min(self.datagrams.load(Relaxed))
+    }
 }
 
 /// What the subject held at most, bytes and nodes.
@@ -220,15 +230,15 @@ fn flooded(link: LinkKind, sources: u8, next: impl FnMut(u32) -> Vec<u8> + Send)
         let sender = scope.spawn(|| send_until_taken(&sockets, &progress, tries, next));
         while !sender.is_finished() {
             thread::sleep(LOOK);
-            let (taken_in, dropped) = counters(&mut scene.subject);
-            progress.taken_in.store(taken_in - before.0, Relaxed);
+            let (datagrams, dropped) = counters(&mut scene.subject);
+            progress.datagrams.store(datagrams - before.0, Relaxed);
             progress.dropped.store(dropped - before.1, Relaxed);
             peak.look(&scene.subject.state(), &scene.before, kept_by_peer);
-            progress.over.store(taken_in - before.0 >= MESSAGES + OTHERS, Relaxed);
+            progress.over.store(progress.taken_in() >= MESSAGES + WAITING, Relaxed);
         }
         sender.join().expect("no panic")
     });
-    let taken_in = progress.taken_in.load(Relaxed).min(sent - progress.dropped.load(Relaxed).min(sent));
+    let taken_in = progress.taken_in().saturating_sub(WAITING);
     // Changes come through, and soon.
     let changed = now();
     scene.other.register(NODES / 2..NODES, 120, 1);
@@ -236,7 +246,7 @@ fn flooded(link: LinkKind, sources: u8, next: impl FnMut(u32) -> Vec<u8> + Send)
     let left = scene.subject.state();
     let resident = measure::most_resident(scene.subject.process.pid()) - scene.before.resident;
     let measured = format!(
-        "{taken_in} taken in of {sent} from {sources} addresses in {}; refused: {}; at most {} nodes seen; live heap {} \
+        "at least {taken_in} taken in of {sent} from {sources} addresses in {}; refused: {}; at most {} nodes seen; live heap {} \
          at most, without the {} that the peer keeps of events; {} in the end, resident at most {}; a change is told {}",
         seconds(took),
         scene.subject.refused(),
@@ -303,6 +313,7 @@ fn send_until_taken(
             let _ = socket.send_to(&next(sent as u32), MDNS_GROUP);
             sent += 1;
         }
+        progress.sent.store(sent, Relaxed);
         thread::sleep(Duration::from_secs_f64(f64::from(BATCH) / per_second).saturating_sub(batch.elapsed()));
         if looked.elapsed() >= LOOK {
             let now_dropped = progress.dropped.load(Relaxed);
