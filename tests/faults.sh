@@ -13,8 +13,14 @@ if [ $# -gt 0 ]; then
 fi
 export MDNSREG_FAULTS=$(realpath -m "${CARGO_TARGET_DIR:-target}/faults")
 rm -rf "$MDNSREG_FAULTS"
+faults --list >/dev/null || exit 1
 held=0
-faults short:: long:: --test-threads 12 || held=1
+soak=churn_and_loss
+# Hours of which hardly any is work go on beside the others.
+faults "::$soak" --nocapture >"${MDNSREG_FAULTS}.soak" 2>&1 &
+faults short:: long:: --skip "::$soak" --test-threads 12 || held=1
 faults alone:: --test-threads 1 || held=1
+wait $! || held=1
+cat "${MDNSREG_FAULTS}.soak"
 BLESS=1 faults report:: || held=1
 exit "$held"

@@ -36,6 +36,7 @@ const KILLED_EVERY: u64 = 5;
 const WHOLE_WITHIN: Duration = Duration::from_secs(15);
 /// What a lookup keeps alive is let go of after a minute.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(75);
+
 pub fn churn_and_loss(link: LinkKind) -> Outcome {
     let minutes = std::env::var(MINUTES).map_or(MINUTES_DEFAULT, |text| match text.parse() {
         Ok(minutes @ 1..) => minutes,
