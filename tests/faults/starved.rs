@@ -33,7 +33,7 @@ struct Want {
 const DESCRIPTORS: Want =
     Want { of: "descriptors", resource: Resource::RLIMIT_NOFILE, status: Status::NETWORK, says: "Too many open files" };
 const MEMORY: Want =
-    Want { of: "memory", resource: Resource::RLIMIT_AS, status: Status::NETWORK, says: "starting a thread" };
+    Want { of: "memory", resource: Resource::RLIMIT_AS, status: Status::NOMEM, says: "no memory is left" };
 
 pub fn no_descriptor_left(link: LinkKind) -> Outcome {
     starved(link, &DESCRIPTORS)
