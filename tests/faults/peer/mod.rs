@@ -34,6 +34,8 @@ pub struct State {
     pub broken: Option<String>,
     /// Where threads of the library, or calls of it, have panicked (I7).
     pub panics: Vec<String>,
+    /// For how long a thread of it was kept from running at most in the last 100 s, microseconds.
+    pub stalled_us: u64,
     /// Live heap, bytes.
     pub heap: i64,
     /// Resident memory, bytes.

@@ -39,7 +39,43 @@ impl Seen {
     }
 }
 
+/// How often it is looked whether this process runs, and for how many seconds what was seen is kept.
+const PULSE: Duration = Duration::from_millis(10);
+const STALLS_KEPT: usize = 100;
+
+/// By how much a pulse came late at most, microseconds, in each of the last seconds.
+#[derive(Clone)]
+struct Stalls(Arc<Mutex<[u64; STALLS_KEPT]>>);
+
+impl Stalls {
+    fn watch() -> Stalls {
+        let stalls = Stalls(Arc::new(Mutex::new([0; STALLS_KEPT])));
+        let (kept, start) = (stalls.clone(), Instant::now());
+        thread::spawn(move || {
+            let mut second = 0;
+            loop {
+                let began = Instant::now();
+                thread::sleep(PULSE);
+                let late = began.elapsed().saturating_sub(PULSE).as_micros() as u64;
+                let mut kept = kept.0.lock().expect("no panic while held");
+                while second < start.elapsed().as_secs() as usize {
+                    second += 1;
+                    kept[second % STALLS_KEPT] = 0;
+                }
+                let longest = &mut kept[second % STALLS_KEPT];
+                *longest = late.max(*longest);
+            }
+        });
+        stalls
+    }
+
+    fn longest_us(&self) -> u64 {
+        self.0.lock().expect("no panic while held").iter().copied().max().unwrap_or(0)
+    }
+}
+
 struct Played {
+    stalls: Stalls,
     registry: Registry,
     seen: Arc<Mutex<Seen>>,
 }
@@ -59,7 +95,7 @@ pub fn play() {
         }
     };
     thread::Builder::new().name(panics::READER.into()).spawn(read).expect("a thread");
-    let mut played = Played { registry, seen };
+    let mut played = Played { stalls: Stalls::watch(), registry, seen };
     tell("\nready");
     for line in std::io::stdin().lines().map_while(Result::ok) {
         let command: Value = serde_json::from_str(&line).expect("JSON");
@@ -114,6 +150,7 @@ impl Played {
             changed_at: seen.changed_at,
             broken: seen.broken.clone(),
             panics: panics::seen(),
+            stalled_us: self.stalls.longest_us(),
             heap: heap::live(),
             resident: measure::resident(),
             descriptors: measure::descriptors(),

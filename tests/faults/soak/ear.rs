@@ -4,7 +4,8 @@
 //! - addresses behind records of instances: with them a message is whole to software that takes each by itself;
 //! - pointers and SRV beside a TXT record that has changed: a change is announced at once, and whole (RFC 6762 §8.4).
 //!
-//! Goodbyes, with a time to live of 0, may come at any time (§10.1). Defending (§9) is not excepted, as nobody attacks.
+//! Goodbyes, with a time to live of 0, may come at any time (§10.1). Defending (§9) is not excepted, as nobody attacks. The
+//! second is the sender's: what it was kept from running by the machine meanwhile, as it measured itself, is left off.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -32,7 +33,8 @@ struct Heard {
     records: u64,
     last: HashMap<Said, Instant>,
     too_soon: u64,
-    first: Option<String>,
+    /// The record that came soonest after the same, since it was asked last.
+    soonest: Option<(Duration, String)>,
 }
 
 /// Who said what.
@@ -46,12 +48,13 @@ impl Ear {
         Ear { heard, _ear: ear }
     }
 
-    /// How many records were multicast so far, if none came too soon.
-    pub fn records(&self) -> Result<u64, String> {
-        let heard = self.heard.lock().expect("no panic while held");
-        match &heard.first {
+    /// How many records were multicast so far, if none since the last call came sooner than a second after the same, or
+    /// than what of it is left of a sender that was stalled for so long.
+    pub fn records(&self, stalled: Duration) -> Result<u64, String> {
+        let mut heard = self.heard.lock().expect("no panic while held");
+        match heard.soonest.take().filter(|(gap, _)| *gap + stalled < ONCE_IN) {
             None => Ok(heard.records),
-            Some(first) => Err(format!("I8: {} of {} records too soon, first {first}", heard.too_soon, heard.records)),
+            Some((_, how)) => Err(format!("I8: {} of {} records too soon, one {how}", heard.too_soon, heard.records)),
         }
     }
 }
@@ -78,8 +81,10 @@ impl Heard {
             };
             if !excepted && self.was_said(packet, record) {
                 self.too_soon += 1;
-                let after = packet.at - self.last[&said(from, record)];
-                self.first.get_or_insert_with(|| format!("{after:?} after the same of {from}: {record:?}"));
+                let gap = packet.at - self.last[&said(from, record)];
+                if self.soonest.as_ref().is_none_or(|(soonest, _)| gap < *soonest) {
+                    self.soonest = Some((gap, format!("{gap:?} after the same of {from}: {record:?}")));
+                }
             }
         }
         for record in records.iter().filter(|record| record.ttl > 0) {

@@ -36,6 +36,7 @@ pub struct Figures {
 /// Of the peer that has most.
 struct Sample {
     hours: f64,
+    stalled_us: u64,
     resident: i64,
     heap: i64,
 }
@@ -48,7 +49,8 @@ impl Figures {
     pub fn sample(&mut self, elapsed: Duration, states: &[State]) {
         let heap = grown(&self.before, states, |state| state.heap);
         let resident = states.iter().map(|state| state.resident).max().unwrap_or(0);
-        self.samples.push(Sample { hours: elapsed.as_secs_f64() / 3_600.0, resident, heap });
+        let stalled_us = states.iter().map(|state| state.stalled_us).max().unwrap_or(0);
+        self.samples.push(Sample { hours: elapsed.as_secs_f64() / 3_600.0, stalled_us, resident, heap });
     }
 
     pub fn last_sample(&self) -> String {
@@ -63,11 +65,13 @@ impl Figures {
         let descriptors = grown(&self.before, &self.after, |state| state.descriptors as i64);
         let threads = grown(&self.before, &self.after, |state| state.threads as i64);
         let most = self.samples.iter().map(|sample| sample.heap).max().unwrap_or(0);
+        let stalled = self.samples.iter().map(|sample| sample.stalled_us).max().unwrap_or(0) / 1_000;
         let slope = slope(&self.samples.iter().map(|s| (s.hours, s.resident as f64)).collect::<Vec<_>>());
         let of_stopper = |key: &str| self.stopper[key].as_u64().unwrap_or(0);
         let (stops, called, late) = (of_stopper("stops"), of_stopper("called"), of_stopper("late"));
         let measured = format!(
-            "{} minutes, {} changes, {} kills: whole {} after each minute at most; {} records multicast, none too soon; {stops} \
+            "{} minutes, {} changes, {} kills: whole {} after each minute at most; {} records multicast, none too soon (by \
+             peers that were kept from running for {stalled} ms at most); {stops} \
              watches stopped after {called} callbacks, {late} later; live heap {} at most and {:+.1} kB at the end, resident \
              {:+.2} MB an hour, {descriptors:+} descriptors, {threads:+} threads; {:.1} kB/s sent by all",
             self.samples.len(),

@@ -108,8 +108,9 @@ impl Day {
             self.churn((Duration::from_secs(60) * (minute as u32 + 1)).saturating_sub(began.elapsed()));
             let whole = self.whole().map_err(of_minute)?;
             figures.longest = figures.longest.max(whole);
-            self.ear.records().map_err(of_minute)?;
-            figures.sample(began.elapsed(), &self.states());
+            let states = self.states();
+            figures.sample(began.elapsed(), &states);
+            self.ear.records(stalled(&states)).map_err(of_minute)?;
             println!("minute {minute}: {}", figures.last_sample());
         }
         let took = began.elapsed();
@@ -117,7 +118,7 @@ impl Day {
         figures.changes = self.changes;
         self.empty()?;
         figures.after = self.states();
-        figures.records = self.ear.records()?;
+        figures.records = self.ear.records(stalled(&figures.after))?;
         self.stopper.say("over");
         figures.stopper = told(&mut self.stopper)?;
         Ok(figures)
@@ -187,6 +188,11 @@ impl Day {
         thread::sleep(FORGOTTEN_AFTER);
         Ok(())
     }
+}
+
+/// For how long a peer was kept from running lately.
+fn stalled(states: &[State]) -> Duration {
+    states.iter().map(|state| Duration::from_micros(state.stalled_us)).max().unwrap_or_default()
 }
 
 fn as_it_is(truth: &BTreeMap<u32, u64>, present: &Present) -> Result<(), String> {
