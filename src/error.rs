@@ -305,7 +305,7 @@ impl Error {
 }
 
 /// At most 80 bytes of `text`, cut at a character, so that a message stays a line.
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 80;
     if text.len() <= LONGEST {
         return text.to_owned();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{if_nametoindex, InterfaceFlags};
 
-use crate::error::{Error, Result};
+use crate::error::{shorten, Error, Result};
 use crate::link::Scope;
 use crate::record::Interface;
 use crate::system;
@@ -59,7 +59,11 @@ pub fn scope(addrs: &[String], interfaces: &[Interface]) -> Result<Scope> {
                 format!("{} ({})", i.name, addrs.join(", "))
             };
             let known: Vec<String> = interfaces.iter().map(known).collect();
-            let problem = format!("{wanted:?} is no interface or address of this host; there are {}", known.join("; "));
+            let problem = format!(
+                "{} is no interface or address of this host; there are {}",
+                shorten(&format!("{wanted:?}")),
+                known.join("; ")
+            );
             return Err(Error::Option { key: "addrs".into(), problem });
         };
         if !names.contains(&name) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::error::{Error, Result};
+use crate::error::{shorten, Error, Result};
 use crate::limits;
 use crate::model::{check_name, parse, Reader};
 
@@ -57,7 +57,7 @@ macro_rules! choice {
             fn read(key: &str, text: &str) -> Result<$name> {
                 match text {
                     $($text => Ok($name::$variant),)*
-                    _ => Err(option(key, format!("{text:?} is not one of {}", $name::NAMES.join(", ")))),
+                    _ => Err(option(key, format!("{} is not one of {}", shorten(&format!("{text:?}")), $name::NAMES.join(", ")))),
                 }
             }
         }
@@ -194,7 +194,10 @@ impl Options {
         in_range("timeout_ms", timeout, &limits::TIMEOUT_MS)?;
         in_range("port", u64::from(self.port), &(1..=65_535))?;
         if let Some(server) = self.addrs.iter().find(|a| a.contains("://")) {
-            return Err(unsupported(&format!("addrs {server:?}"), "no registry behind a server is built yet"));
+            return Err(unsupported(
+                &shorten(&format!("addrs {server:?}")),
+                "no registry behind a server is built yet",
+            ));
         }
         match &self.wire {
             Some(wires) if wires.is_empty() => Err(option("wire", "must name at least one wire".into())),

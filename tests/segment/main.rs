@@ -98,6 +98,30 @@ fn nothing_live_is_deleted_in_ten_minutes_of_30_percent_loss() {
 }
 
 #[test]
+fn a_node_that_is_registered_while_its_registry_is_asked_is_not_deleted_by_the_answer() {
+    for seed in 0..200 {
+        // An answer is overtaken by what was said after it.
+        let mut net = Net::new(seed, Weather { delay: 200, ..Weather::FAIR });
+        let (one, two) = (net.host(), net.host());
+        let watch = net.watch(two, None);
+        net.register(one, &service("guest", 0..3), 120);
+        net.run(3_000);
+        // A goodbye makes others ask.
+        net.deregister(one, &Selection::from_json(r#"{"name":"guest","nodes":[{"id":"guest-0"}]}"#).unwrap());
+        net.run(seed % 100);
+        net.register(one, &service("printer", 0..1), 120);
+        // What nobody reads is told as it came out.
+        let mut events = Vec::new();
+        for _ in 0..3_000 {
+            net.run(1);
+            events.extend(net.events(two, watch));
+        }
+        let lost = events.iter().filter(|(action, id, _)| *action == Action::Delete && id.starts_with("printer"));
+        assert_eq!((seed, lost.count(), net.found(two, "printer")), (seed, 0, 1));
+    }
+}
+
+#[test]
 fn all_are_visible_within_3_s_after_a_partition_heals() {
     // Three hundred are more than are asked one by one whether they are back.
     for (hosts, seconds) in [(30, 10), (30, 130), (30, 600), (300, 130)] {

@@ -532,6 +532,11 @@ impl Cache {
         }
     }
 
+    /// Whether something was heard of a node before that.
+    pub fn knew(&self, key: &str, at: Time) -> bool {
+        self.instances.get(key).is_some_and(|instance| instance.since < at)
+    }
+
     /// What an owner's nodes that the question asks for come to, within a range and of one lease.
     pub fn sum(&self, owner: &str, question: &Question, range: &Range, lease: Option<u32>) -> Sum {
         let keys = self.keys(owner, question, range);

@@ -87,15 +87,18 @@ impl Asker {
         let heard = self.cache.take(source, &records, wants(&self.interests));
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
         let Some(running) = self.fetches.get_mut(&errand) else { return };
+        // It knows nothing of a node that was first heard of after it was asked for.
+        let looked_up = self.lookups.get(&question).filter(|lookup| lookup.ids.contains(&message.id));
+        let asked = looked_up.map_or_else(|| running.fetch.asked(message.id), |lookup| lookup.since);
         let (cache, owner) = (&self.cache, registry.owner());
         let same = verdicts.iter().filter_map(|verdict| match verdict {
             Verdict::Same(range) => Some(cache.keys(&owner, &question, range)),
             _ => None,
         });
         let same: Vec<Key> = same.flatten().collect();
-        let progress = running
-            .fetch
-            .handle(now, (message.id, *token), verdicts, *last, &named, |range| cache.keys(&owner, &question, range));
+        let known =
+            |range: &_| cache.keys(&owner, &question, range).into_iter().filter(|key| cache.knew(key, asked)).collect();
+        let progress = running.fetch.handle(now, (message.id, *token), verdicts, *last, &named, known);
         let ends = *running.ends.get_or_insert(Time(now.0 + LONGEST_MS));
         running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(ends);
         let news = self.tell(now, heard, net, out);

@@ -38,6 +38,7 @@ pub struct Fetch {
     active: Time,
     /// When the last question went out.
     asked: Time,
+    began: Time,
     /// How long to wait in silence.
     pause: u64,
     silent: u32,
@@ -58,12 +59,21 @@ impl Fetch {
     /// Asks a registry for everything it has on the question, but for what is held already.
     pub fn new(now: Time, registry: Tag, addr: SocketAddr, id: u16) -> Fetch {
         let (questions, token, open, pause, silent, ready) = (0, 0, vec![ALL], AGAIN_MS, 0, true);
-        Fetch { registry, addr, id, questions, token, open, active: now, asked: now, pause, silent, ready }
+        Fetch { registry, addr, id, questions, token, open, active: now, asked: now, began: now, pause, silent, ready }
     }
 
     /// Whether a message answers one of the last questions.
     pub fn is_answer(&self, id: u16) -> bool {
         self.id.wrapping_sub(id) < self.questions
+    }
+
+    /// When the question of an answer was asked, at the earliest.
+    pub fn asked(&self, id: u16) -> Time {
+        if id == self.id {
+            self.asked
+        } else {
+            self.began
+        }
     }
 
     /// With the token of an earlier one.

@@ -24,7 +24,8 @@ pub struct Lookup {
     pub heard: BTreeSet<Tag>,
     /// The same, by interface.
     pub answered: BTreeSet<(Tag, u32)>,
-    since: Time,
+    /// When it was asked first.
+    pub since: Time,
     /// When something new came last; `None` = nothing yet.
     news: Option<Time>,
     settled: bool,
