@@ -58,7 +58,7 @@ impl Worker {
         self.endpoint.set_interfaces(now, self.attached.clone());
         loop {
             let now = clock::now();
-            if !self.take_submitted(now, &mut ended) && closes.is_none() {
+            if !self.take_submitted(&mut ended) && closes.is_none() {
                 self.endpoint.shutdown(now);
                 closes = Some(now + CLOSING);
             }
@@ -75,6 +75,7 @@ impl Worker {
             }
             // An answer that waits in a buffer is not late; but a flood must not hold up everything else.
             turns = if more { turns + 1 } else { 0 };
+            let now = clock::now();
             if turns % PATIENT == 0 && self.endpoint.next_due().is_some_and(|due| due <= now) {
                 self.endpoint.handle_timeout(now);
             }
@@ -94,13 +95,15 @@ impl Worker {
     }
 
     /// Takes what was submitted; `false` when the link is to end.
-    fn take_submitted(&mut self, now: Time, ended: &mut Vec<oneshot::Sender<()>>) -> bool {
+    fn take_submitted(&mut self, ended: &mut Vec<oneshot::Sender<()>>) -> bool {
         let _ = self.bell.read();
         loop {
             match self.submitted.try_recv() {
                 Ok(Submitted::Message(from, message)) => {
                     let moves = !matches!(message, Message::Commands { .. });
-                    self.endpoint.submit(now, &from, message);
+                    // What is said is timed by when it is said (RFC 6762 §8.3), not by when this turn began.
+                    self.endpoint.submit(clock::now(), &from, message);
+                    self.carry_out();
                     if moves {
                         self.speak();
                     }
