@@ -71,7 +71,7 @@ struct Instance {
     told: bool,
     /// It was told with a later revision that was not its registry's.
     reverted: bool,
-    /// See [`Heard::Doubtful`]; it does not count as held until its registry has answered.
+    /// See [`Heard::Doubtful`]; it is held in another way than its registry says until that has answered.
     doubtful: bool,
     /// Who said it first.
     from: IpAddr,
@@ -535,10 +535,12 @@ impl Cache {
     /// What an owner's nodes that the question asks for come to, within a range and of one lease.
     pub fn sum(&self, owner: &str, question: &Question, range: &Range, lease: Option<u32>) -> Sum {
         let keys = self.keys(owner, question, range);
-        let held = keys.iter().filter_map(|key| self.instances.get(key)).filter(|instance| !instance.doubtful);
-        let records = held.filter_map(|instance| instance.record.as_ref());
-        let wanted = records.filter(|record| lease.is_none_or(|lease| record.lease == lease));
-        Sum::of(wanted.filter_map(|record| Some((position(&record.key)?, record.revision))))
+        let held = keys.iter().filter_map(|key| self.instances.get(key));
+        let wanted = held.filter_map(|instance| Some((instance.doubtful, instance.record.as_ref()?)));
+        let wanted = wanted.filter(|(_, record)| lease.is_none_or(|lease| record.lease == lease));
+        // A doubtful one is counted, so that it is missed when it is gone, but as what its registry does not say.
+        let revision = |doubtful, revision: u64| if doubtful { !revision } else { revision };
+        Sum::of(wanted.filter_map(|(doubtful, r)| Some((position(&r.key)?, revision(doubtful, r.revision)))))
     }
 
     /// The services held of an owner.
