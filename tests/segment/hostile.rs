@@ -8,6 +8,8 @@ use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Recor
 use mdns_registry::link::native::name::Name;
 use mdns_registry::options::Wires;
 use mdns_registry::record::Key;
+use mdns_registry::wire::dnssd::host_label;
+use mdns_registry::Selection;
 
 use super::net::{service, Net, Weather};
 
@@ -96,6 +98,55 @@ fn a_goodbye_for_a_live_node_is_not_believed_whoever_seems_to_say_it() {
         net.run(10_000);
         assert_eq!((net.events(two, watch), port(&net, two)), (vec![], vec![8_000]), "{from}");
     }
+}
+
+/// Another address of the node's host, or none, and another host of the node, as if its own host said so.
+fn moved(net: &Net, host: usize, key: &Key) -> [Vec<u8>; 3] {
+    let label = host_label(&net.hosts[host].owner, "");
+    let own = Name::from_labels([label.as_bytes(), b"local"]).unwrap();
+    let evil = Name::from_dotted("evil.local.").unwrap();
+    let there = Ipv4Addr::new(10, 0, 66, 66);
+    let conflict = record(instance(key), 120, Data::Srv { port: 666, target: evil.clone() });
+    [
+        vec![record(own.clone(), 120, Data::A(there))],
+        vec![record(own, 0, Data::A(net.hosts[host].ip))],
+        vec![conflict, record(evil, 120, Data::A(there))],
+    ]
+    .map(|records| response(&records))
+}
+
+fn address(net: &Net, host: usize) -> Vec<String> {
+    net.hosts[host].engine.services("greeter").iter().flat_map(|s| &s.nodes).map(|n| n.address.clone()).collect()
+}
+
+#[test]
+fn who_moves_the_host_of_a_node_in_its_name_is_not_believed_for_long() {
+    for what in 0..3 {
+        let (mut net, one, two, key) = pair();
+        let right = address(&net, two);
+        net.run(5_000);
+        let forged = moved(&net, one, &key)[what].clone();
+        net.inject(SocketAddr::from((net.hosts[one].ip, 5_353)), Some(two), forged);
+        net.run(1_000);
+        assert_eq!(address(&net, two), right, "{what}");
+    }
+}
+
+#[test]
+fn a_node_whose_host_is_in_doubt_is_missed_when_it_is_gone() {
+    let (mut net, one, two, key) = pair();
+    net.run(5_000);
+    // Nobody answers what is doubted, and the goodbye is lost.
+    net.hosts[one].group = 1;
+    let forged = moved(&net, one, &key)[0].clone();
+    net.inject(SocketAddr::from((net.hosts[one].ip, 5_353)), Some(two), forged);
+    net.run(2_000);
+    net.deregister(one, &Selection::service("greeter"));
+    net.run(1_000);
+    assert_eq!(net.found(two, "greeter"), 1);
+    net.hosts[one].group = 0;
+    net.run(12_000);
+    assert_eq!(net.found(two, "greeter"), 0);
 }
 
 #[test]
