@@ -6,10 +6,14 @@ use std::sync::Arc;
 use mdns_registry::event::Action;
 use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
 use mdns_registry::link::native::name::Name;
+use mdns_registry::link::native::{Datagram, Via};
 use mdns_registry::options::Wires;
 use mdns_registry::record::Key;
+use mdns_registry::wire::dnssd::host_label;
+use mdns_registry::Selection;
 
-use super::net::{service, Net, Weather};
+use super::net::{service, Net, Weather, INTERFACE};
+use super::refused::{alive, answer_with};
 
 pub const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 99, 99);
 
@@ -96,6 +100,105 @@ fn a_goodbye_for_a_live_node_is_not_believed_whoever_seems_to_say_it() {
         net.run(10_000);
         assert_eq!((net.events(two, watch), port(&net, two)), (vec![], vec![8_000]), "{from}");
     }
+}
+
+/// Another address of the node's host, or none, and another host of the node, as if its own host said so.
+fn moved(net: &Net, host: usize, key: &Key) -> [Vec<u8>; 3] {
+    let own = host_of(net, host);
+    let evil = Name::from_dotted("evil.local.").unwrap();
+    let there = Ipv4Addr::new(10, 0, 66, 66);
+    let conflict = record(instance(key), 120, Data::Srv { port: 666, target: evil.clone() });
+    [
+        vec![record(own.clone(), 120, Data::A(there))],
+        vec![record(own, 0, Data::A(net.hosts[host].ip))],
+        vec![conflict, record(evil, 120, Data::A(there))],
+    ]
+    .map(|records| response(&records))
+}
+
+/// The host of a registry's nodes.
+fn host_of(net: &Net, host: usize) -> Name {
+    let label = host_label(&net.hosts[host].owner, "");
+    Name::from_labels([label.as_bytes(), b"local"]).unwrap()
+}
+
+fn address(net: &Net, host: usize) -> Vec<String> {
+    net.hosts[host].engine.services("greeter").iter().flat_map(|s| &s.nodes).map(|n| n.address.clone()).collect()
+}
+
+#[test]
+fn who_moves_the_host_of_a_node_in_its_name_is_not_believed_for_long() {
+    for what in 0..3 {
+        let (mut net, one, two, key) = pair();
+        let right = address(&net, two);
+        net.run(5_000);
+        let forged = moved(&net, one, &key)[what].clone();
+        net.inject(SocketAddr::from((net.hosts[one].ip, 5_353)), Some(two), forged);
+        net.run(1_000);
+        assert_eq!(address(&net, two), right, "{what}");
+    }
+}
+
+#[test]
+fn an_answer_of_a_registry_is_believed_about_its_own_nodes_alone() {
+    let (mut net, one, two, key) = pair();
+    let watch = net.watch(two, Some("greeter"));
+    net.run(100);
+    let (right, _) = (address(&net, two), net.events(two, watch));
+    let (registry, direct) = (invented_tag(1), SocketAddr::from((STRANGER, 9)));
+    let sign = alive(&registry, &["seq=1", "n=5", "h=0000000000000001", "p=9"]);
+    net.inject(SocketAddr::from((STRANGER, 5_353)), Some(two), sign);
+    net.run(1);
+    let id = u16::from_be_bytes([net.last(two, "unicast")[0], net.last(two, "unicast")[1]]);
+    for revision in [1, 99] {
+        let mut records = takeover(&net, one, &key, revision);
+        records.push(record(host_of(&net, one), 120, Data::A(STRANGER)));
+        let bytes = answer_with(id, &registry, &records);
+        let to = net.hosts[two].ip.into();
+        net.deliver(two, Datagram { bytes: &bytes, via: Via::Direct, from: direct, to, interface: INTERFACE });
+        net.run(10);
+        assert_eq!((net.events(two, watch), port(&net, two), address(&net, two)), (vec![], vec![8_000], right.clone()));
+    }
+    assert_eq!(net.hosts[two].dropped.get("record-from-elsewhere"), Some(&10), "{:?}", net.hosts[two].dropped);
+}
+
+#[test]
+fn who_runs_a_node_on_the_host_of_another_does_not_say_where_that_is() {
+    let (mut net, one, two, _) = pair();
+    let watch = net.watch(two, Some("greeter"));
+    net.run(5_000);
+    let (right, _) = (address(&net, two), net.events(two, watch));
+    let (guest, host) = (service_type().child(b"!guest").unwrap(), host_of(&net, one));
+    let node = response(&[
+        record(guest.clone(), 120, Data::Srv { port: 80, target: host.clone() }),
+        record(guest, 120, Data::Txt(strings(&["service=greeter"]))),
+    ]);
+    let stranger = SocketAddr::from((STRANGER, 5_353));
+    net.inject(stranger, Some(two), node);
+    net.run(10);
+    net.inject(stranger, Some(two), response(&[record(host, 120, Data::A(STRANGER))]));
+    net.run(10);
+    assert!(net.hosts[two].dropped.contains_key("record-from-elsewhere"), "{:?}", net.hosts[two].dropped);
+    let lost = net.events(two, watch).into_iter().filter(|(_, id, _)| id == "greeter-0");
+    assert_eq!(lost.count(), 0);
+    assert!(address(&net, two).contains(&right[0]) && !address(&net, two).iter().any(|at| at.contains("99.99")));
+}
+
+#[test]
+fn a_node_whose_host_is_in_doubt_is_missed_when_it_is_gone() {
+    let (mut net, one, two, key) = pair();
+    net.run(5_000);
+    // Nobody answers what is doubted, and the goodbye is lost.
+    net.hosts[one].group = 1;
+    let forged = moved(&net, one, &key)[0].clone();
+    net.inject(SocketAddr::from((net.hosts[one].ip, 5_353)), Some(two), forged);
+    net.run(2_000);
+    net.deregister(one, &Selection::service("greeter"));
+    net.run(1_000);
+    assert_eq!(net.found(two, "greeter"), 1);
+    net.hosts[one].group = 0;
+    net.run(12_000);
+    assert_eq!(net.found(two, "greeter"), 0);
 }
 
 #[test]

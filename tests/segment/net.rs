@@ -22,7 +22,7 @@ use listener::Listener;
 
 const MDNS: u16 = 5_353;
 const DIRECT: u16 = 40_000;
-const INTERFACE: u32 = 2;
+pub const INTERFACE: u32 = 2;
 const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
 
 /// What the link does to datagrams.

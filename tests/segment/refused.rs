@@ -127,7 +127,7 @@ fn say_printers(scene: &mut Scene, from: u16, numbers: std::ops::Range<usize>, h
     }
 }
 
-fn alive(owner: &str, texts: &[&str]) -> Vec<u8> {
+pub fn alive(owner: &str, texts: &[&str]) -> Vec<u8> {
     let label = format!("{owner}-120");
     let name = Name::from_labels([label.as_bytes(), b"_alive", b"_mdns-registry", b"_tcp", b"local"]).unwrap();
     response(&[record(name, 120, Data::Other(rtype::ALIVE, strings(texts)))])
@@ -147,10 +147,15 @@ fn fetch(owner: &str, token: u64, ranges: &[(u64, u64)]) -> Vec<u8> {
     query(service_type(), rtype::PTR, &option.into_iter().chain(ranges).collect::<Vec<u8>>())
 }
 
-/// An answer of the exchange.
 fn answer(owner: &str) -> Vec<u8> {
-    let mut message = Builder::response(7, 1_452);
+    answer_with(7, owner, &[])
+}
+
+/// An answer of the exchange.
+pub fn answer_with(id: u16, owner: &str, records: &[Record]) -> Vec<u8> {
+    let mut message = Builder::response(id, 1_452);
     message.question(&Question { name: service_type(), rtype: rtype::PTR, class: 1, unicast: false });
+    records.iter().for_each(|record| assert!(message.answer(record)));
     message.option(&[&[1, 3][..], &[0; 8], &tag(owner), &[1]].concat());
     message.finish()
 }

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::exchange::{position, Range, Sum, Tag};
+use super::exchange::{position, Range, Sum, Tag, ALL};
 use super::interest::asks_for;
 use super::message::{Data, Record, IN};
 use super::name::Name;
@@ -71,7 +71,7 @@ struct Instance {
     told: bool,
     /// It was told with a later revision that was not its registry's.
     reverted: bool,
-    /// See [`Heard::Doubtful`]; it does not count as held until its registry has answered.
+    /// See [`Heard::Doubtful`]; it is held in another way than its registry says until that has answered.
     doubtful: bool,
     /// Who said it first.
     from: IpAddr,
@@ -94,6 +94,8 @@ pub struct Cache {
     /// The addresses of a host by interface, and when each was last heard.
     hosts: BTreeMap<Name, BTreeMap<(u32, IpAddr), Time>>,
     users: BTreeMap<Name, BTreeSet<Key>>,
+    /// The registries of which something is held, by their host.
+    owners: BTreeMap<Name, Owner>,
     /// How many instances each sender said first.
     said_by: Tally<IpAddr>,
     partial: usize,
@@ -138,9 +140,12 @@ impl Cache {
         self.registries.get(owner)?.services.values().find_map(|places| places.values().next())
     }
 
-    /// A node that runs on a host.
+    /// A node that runs on a host: of the registry whose host it is, if that is known.
     pub fn user_of(&self, host: &Name) -> Option<&Key> {
-        self.users.get(host)?.first()
+        let users = self.users.get(host)?;
+        let owned = self.owners.get(host).and_then(|owner| self.node_of(owner));
+        let of_a_registry = |key: &&Key| self.record(key).is_some_and(|record| Tag::of(&record.owner).is_some());
+        owned.filter(|key| users.contains(*key)).or_else(|| users.iter().find(of_a_registry)).or_else(|| users.first())
     }
 
     /// Whether the instance is held, whole or not.
@@ -345,6 +350,9 @@ impl Cache {
         }
         let Some((position, _)) = position(key).zip(Tag::of(&record.owner)) else { return record };
         let owner = self.registries.get_key_value(&record.owner).map(|(owner, _)| owner.clone());
+        if owner.is_none() {
+            self.owners.insert(ZONE.host(&record.owner, ""), record.owner.clone());
+        }
         record.owner = owner.unwrap_or(record.owner);
         let registry = self.registries.entry(record.owner.clone()).or_default();
         let name = registry.services.get_key_value(record.service.name.as_str()).map(|(name, _)| name.clone());
@@ -369,6 +377,7 @@ impl Cache {
         }
         if registry.services.is_empty() {
             self.registries.remove(&record.owner);
+            self.owners.remove(&ZONE.host(&record.owner, ""));
         }
     }
 
@@ -385,7 +394,7 @@ impl Cache {
                 by_host.entry(&record.name).or_default().push((ip, record));
             }
         }
-        let (mut moved, mut doubted) = (Vec::new(), Vec::new());
+        let (mut moved, mut changed) = (Vec::new(), Vec::new());
         for (host, said) in by_host {
             let known = self.hosts.entry(host.clone()).or_default();
             let before: Vec<(u32, IpAddr)> = known.keys().copied().collect();
@@ -409,17 +418,24 @@ impl Cache {
                 }
             }
             if !known.keys().eq(&before) {
-                let users = self.users.get(host).into_iter().flatten();
-                // One of them brings the addresses of all.
-                doubted.extend(users.clone().next().filter(|_| !before.is_empty()).cloned());
-                moved.extend(users.cloned());
+                moved.extend(self.users.get(host).into_iter().flatten().cloned());
+                changed.extend((!before.is_empty()).then(|| host.clone()));
             }
         }
         for key in &moved {
             self.instances.get_mut(key).into_iter().for_each(|instance| instance.told = false);
         }
+        // One of the nodes brings the addresses of all.
+        let doubted: Vec<Key> = changed.iter().filter_map(|host| self.user_of(host).cloned()).collect();
         doubted.iter().for_each(|key| self.doubt(source, key, heard));
         moved
+    }
+
+    /// Their registry does not answer, so that nobody vouches for more.
+    pub fn lift_doubts(&mut self, owner: &str) {
+        for key in self.keys(owner, &Question::Everything, &ALL) {
+            self.instances.get_mut(&key).into_iter().for_each(|instance| instance.doubtful = false);
+        }
     }
 
     fn doubt(&mut self, source: Source, key: &Key, heard: &mut Vec<Heard>) {
@@ -540,10 +556,12 @@ impl Cache {
     /// What an owner's nodes that the question asks for come to, within a range and of one lease.
     pub fn sum(&self, owner: &str, question: &Question, range: &Range, lease: Option<u32>) -> Sum {
         let keys = self.keys(owner, question, range);
-        let held = keys.iter().filter_map(|key| self.instances.get(key)).filter(|instance| !instance.doubtful);
-        let records = held.filter_map(|instance| instance.record.as_ref());
-        let wanted = records.filter(|record| lease.is_none_or(|lease| record.lease == lease));
-        Sum::of(wanted.filter_map(|record| Some((position(&record.key)?, record.revision))))
+        let held = keys.iter().filter_map(|key| self.instances.get(key));
+        let wanted = held.filter_map(|instance| Some((instance.doubtful, instance.record.as_ref()?)));
+        let wanted = wanted.filter(|(_, record)| lease.is_none_or(|lease| record.lease == lease));
+        // A doubtful one is counted, so that it is missed when it is gone, but as what its registry does not say.
+        let revision = |doubtful, revision: u64| if doubtful { !revision } else { revision };
+        Sum::of(wanted.filter_map(|(doubtful, r)| Some((position(&r.key)?, revision(doubtful, r.revision)))))
     }
 
     /// The services held of an owner.

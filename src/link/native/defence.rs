@@ -84,6 +84,6 @@ impl Endpoint {
 }
 
 /// The owner that TXT data name.
-fn owner_of(data: &[u8]) -> Option<&str> {
+pub(super) fn owner_of(data: &[u8]) -> Option<&str> {
     strings(data).into_iter().find_map(|text| std::str::from_utf8(text.strip_prefix(b"owner=")?).ok())
 }

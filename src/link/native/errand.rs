@@ -1,13 +1,16 @@
 //! Fetches under way: each asks one registry for what is lacking of it, over one interface.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use super::asker::{message, Asker, Net, Speaker, GIVE_UP_MS};
 use super::cache::Source;
+use super::defence::owner_of;
 use super::exchange::{position, Exchange, Sum, Tag, Verdict, ALL};
 use super::fetch::Fetch;
 use super::interest::wants;
-use super::message::{Message, Question as Dns, Record};
+use super::message::{Data, Message, Question as Dns, Record};
+use super::name::Name;
 use super::outbox::{Outbox, Place};
 use super::zone::ZONE;
 use super::Via;
@@ -35,6 +38,22 @@ pub(super) struct Running {
     pub give_up: Time,
     /// However much it answers: a while after its first answer.
     ends: Option<Time>,
+}
+
+/// Those about a registry's own nodes and their hosts: of others it does not speak.
+fn own_records<'a>(owner: &str, records: &'a [Record]) -> Vec<&'a Record> {
+    let described = records.iter().filter(|record| match &record.data {
+        Data::Txt(data) => owner_of(data) == Some(owner),
+        _ => false,
+    });
+    let nodes: HashSet<&Name> = described.map(|record| &record.name).collect();
+    let own = |record: &&Record| match &record.data {
+        Data::Ptr(instance) => nodes.contains(instance),
+        Data::A(addr) => ZONE.is_host_of(&record.name, owner, (*addr).into()),
+        Data::Aaaa(addr) => ZONE.is_host_of(&record.name, owner, (*addr).into()),
+        _ => nodes.contains(&record.name),
+    };
+    records.iter().filter(own).collect()
 }
 
 impl Asker {
@@ -83,7 +102,8 @@ impl Asker {
             Err(reason) => return self.refuse(reason, out),
         }
         let source = Source { now, from: from.ip(), interface: place.interface, authoritative: true, one_shot: false };
-        let records: Vec<&Record> = message.answers.iter().collect();
+        let records = own_records(&registry.owner(), &message.answers);
+        (records.len()..message.answers.len()).for_each(|_| self.refuse(Refused::RecordFromElsewhere, out));
         let heard = self.cache.take(source, &records, wants(&self.interests));
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
         let Some(running) = self.fetches.get_mut(&errand) else { return };
@@ -182,7 +202,10 @@ impl Asker {
             .map(|(errand, _)| errand.clone())
             .collect();
         for errand in given_up {
-            self.fetches.remove(&errand);
+            let unanswered = self.fetches.remove(&errand).is_some_and(|running| running.ends.is_none());
+            if unanswered {
+                self.cache.lift_doubts(&errand.0.owner());
+            }
             // Nobody is where the registry was: believe who says that it is elsewhere.
             let (tag, place, question) = errand;
             let Some(peer) = self.peers.entry(tag) else { continue };

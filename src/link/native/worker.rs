@@ -93,7 +93,7 @@ impl Worker {
     /// Does what there is to do, and waits for more; true when all is over.
     fn turn(&mut self, course: &mut Course) -> bool {
         let now = clock::now();
-        if !self.take_submitted(now, &mut course.ended) && course.closes.is_none() {
+        if !self.take_submitted(&mut course.ended) && course.closes.is_none() {
             course.closes = Some(now + CLOSING);
             self.endpoint.shutdown(now);
         }
@@ -118,6 +118,7 @@ impl Worker {
         }
         // An answer that waits in a buffer is not late; but a flood must not hold up everything else.
         course.turns = if more { course.turns + 1 } else { 0 };
+        let now = clock::now();
         if course.turns.is_multiple_of(PATIENT) && self.endpoint.next_due().is_some_and(|due| due <= now) {
             self.endpoint.handle_timeout(now);
         }
@@ -132,13 +133,15 @@ impl Worker {
     }
 
     /// Takes what was submitted; `false` when the link is to end.
-    fn take_submitted(&mut self, now: Time, ended: &mut Vec<oneshot::Sender<()>>) -> bool {
+    fn take_submitted(&mut self, ended: &mut Vec<oneshot::Sender<()>>) -> bool {
         let _ = self.bell.read();
         loop {
             match self.submitted.try_recv() {
                 Ok(Submitted::Message(from, message)) => {
                     let moves = !matches!(message, Message::Commands { .. });
-                    self.endpoint.submit(now, &from, message);
+                    // What is said is timed by when it is said (RFC 6762 §8.3), not by when this turn began.
+                    self.endpoint.submit(clock::now(), &from, message);
+                    self.carry_out();
                     if moves {
                         self.speak();
                     }

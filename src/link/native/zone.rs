@@ -1,6 +1,7 @@
 //! The names under which a registry speaks, in wire form. What they are made of is said by
 //! [`crate::wire::dnssd`].
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use super::name::Name;
@@ -60,6 +61,11 @@ impl Zone {
     /// A host name of an owner's own; `salt` tells its address sets apart.
     pub fn host(&self, owner: &str, salt: &str) -> Name {
         self.local.child(dnssd::host_label(owner, salt).as_bytes()).unwrap_or_else(|| self.local.clone())
+    }
+
+    /// Whether a host name with this address is an owner's own.
+    pub fn is_host_of(&self, host: &Name, owner: &str, addr: IpAddr) -> bool {
+        *host == self.host(owner, "") || *host == self.host(owner, &addr.to_string())
     }
 
     /// The alive record of an owner's nodes with a lease of `lease` seconds.
