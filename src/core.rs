@@ -424,8 +424,8 @@ fn wires(options: &Options, left_out: &BTreeMap<Unfit, usize>) -> serde_json::Va
 /// The watch or its registry is over.
 pub(crate) struct Ended;
 
-/// What a node of a list takes while its JSON is made, bytes; most take a tenth of it.
-const NODE_ROOM: usize = 16 << 10;
+/// What a node of a list takes while its JSON is made, bytes; most take a quarter of it.
+const NODE_ROOM: usize = 4 << 10;
 
 const CLOSED: Error = Error::Closed { what: "the registry" };
 

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::interfaces;
 use crate::link::{Link, Message, Opened, Patience};
 use crate::options::LinkKind;
+use crate::panics;
 use crate::record::{Interface, Owner, Sighting, Time};
 use crate::runtime::{Masked, User};
 
@@ -178,7 +179,9 @@ async fn drive(endpoint: Arc<Endpoint>, mut sightings: mpsc::Receiver<Sighting>)
     }
     endpoint.let_go(&mut lock(&ENDPOINTS));
     // None is left, unless the link ended by itself.
-    endpoint.members().iter().for_each(|member| member.end("its link has ended"));
+    for member in endpoint.members() {
+        panics::survived("closing a registry whose link has ended", || member.end("its link has ended"));
+    }
 }
 
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

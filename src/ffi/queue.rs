@@ -144,7 +144,7 @@ impl Queue {
             }
         };
         panics::survived("telling the events of a watch, which ends,", tell_all);
-        self.watcher.stop();
+        panics::survived("ending a watch", || self.watcher.stop());
         self.gate.finish(|| drop(user));
     }
 

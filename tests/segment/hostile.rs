@@ -185,6 +185,19 @@ fn who_runs_a_node_on_the_host_of_another_does_not_say_where_that_is() {
 }
 
 #[test]
+fn a_node_is_what_its_revision_first_said() {
+    let (mut net, one, two, key) = pair();
+    let watch = net.watch(two, Some("greeter"));
+    net.run(5_000);
+    net.events(two, watch);
+    let mut records = takeover(&net, one, &key, 1);
+    records.retain(|record| matches!(record.data, Data::Txt(_)));
+    net.inject(SocketAddr::from((net.hosts[one].ip, 5_353)), Some(two), response(&records));
+    net.run(1_000);
+    assert_eq!((net.events(two, watch), port(&net, two)), (vec![], vec![8_000]));
+}
+
+#[test]
 fn a_node_whose_host_is_in_doubt_is_missed_when_it_is_gone() {
     let (mut net, one, two, key) = pair();
     net.run(5_000);

@@ -329,6 +329,11 @@ impl Cache {
         if older && !source.authoritative {
             return heard.push(Heard::Dropped(Refused::OlderRevision));
         }
+        let as_old = |known: &&Arc<record::Record>| known.owner == record.owner && known.revision == record.revision;
+        let rewritten = instance.record.as_ref().filter(as_old).is_some_and(|known| !known.same_data(&record));
+        if rewritten && !source.authoritative && Tag::of(&record.owner).is_some() {
+            return self.doubt(source, key, heard);
+        }
         instance.reverted |= older;
         instance.doubtful = false;
         instance.txt = if whole { Txt::Digest(digest(data)) } else { Txt::Raw(data.clone()) };

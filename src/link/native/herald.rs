@@ -183,7 +183,8 @@ impl Herald {
     ) {
         for place in places {
             let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(place));
-            for host in known.hosts_here() {
+            let here = known.hosts_here().filter(|(_, owner)| ground.places(owner).contains(&place));
+            for (host, _) in here {
                 let mut records = known.addresses(host, gone);
                 records.iter_mut().for_each(|record| record.ttl = 0);
                 packer.push(&records, None);

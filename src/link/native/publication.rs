@@ -253,9 +253,9 @@ impl Publications {
         addresses(host, known.fixed, of_interface, known.ttl)
     }
 
-    /// The hosts that are at whatever addresses this one has.
-    pub fn hosts_here(&self) -> impl Iterator<Item = &Name> {
-        self.hosts.iter().filter(|(_, host)| host.fixed.is_none()).map(|(name, _)| name)
+    /// The hosts that are at whatever addresses this one has, and whose they are.
+    pub fn hosts_here(&self) -> impl Iterator<Item = (&Name, &Owner)> {
+        self.hosts.iter().filter(|(_, host)| host.fixed.is_none()).map(|(name, host)| (name, &host.owner))
     }
 
     /// A node of these owners.
