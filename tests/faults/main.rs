@@ -50,7 +50,7 @@ struct Scenario {
     links: Links,
 }
 
-/// `short` ones take half a minute at most and are part of `make test`; `alone` ones are not played beside others.
+/// `short` ones take half a minute at most and are part of `make test`; `alone` ones are not played beside others but the soak.
 macro_rules! scenarios {
     ($($class:ident { $($module:ident::$name:ident, $number:literal, $links:ident, $what:literal, $must:literal;)* })*) => {
         const SCENARIOS: &[Scenario] = &[$($(Scenario {

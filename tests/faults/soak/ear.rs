@@ -40,6 +40,9 @@ struct Heard {
 /// Who said what.
 type Said = (IpAddr, Name, u16, Vec<u8>);
 
+/// No stall excuses more.
+const STALLED: Duration = Duration::from_millis(500);
+
 impl Ear {
     pub fn on(host: &Host) -> Ear {
         let heard = Arc::new(Mutex::new(Heard::default()));
@@ -52,7 +55,7 @@ impl Ear {
     /// than what of it is left of a sender that was stalled for so long.
     pub fn records(&self, stalled: Duration) -> Result<u64, String> {
         let mut heard = self.heard.lock().expect("no panic while held");
-        match heard.soonest.take().filter(|(gap, _)| *gap + stalled < ONCE_IN) {
+        match heard.soonest.take().filter(|(gap, _)| *gap + stalled.min(STALLED) < ONCE_IN) {
             None => Ok(heard.records),
             Some((_, how)) => Err(format!("I8: {} of {} records too soon, one {how}", heard.too_soon, heard.records)),
         }

@@ -25,6 +25,8 @@ pub struct Figures {
     /// Until all saw all, after the worst minute.
     pub longest: Duration,
     pub changes: u64,
+    /// While there were any.
+    pub changes_a_second: f64,
     pub kills: u64,
     pub bytes_s: f64,
     /// Multicast in all, and none too soon (I8).
@@ -70,12 +72,13 @@ impl Figures {
         let of_stopper = |key: &str| self.stopper[key].as_u64().unwrap_or(0);
         let (stops, called, late) = (of_stopper("stops"), of_stopper("called"), of_stopper("late"));
         let measured = format!(
-            "{} minutes, {} changes, {} kills: whole {} after each minute at most; {} records multicast, none too soon (by \
+            "{} minutes, {} changes ({:.1} a second but for the looks), {} kills: whole {} after each minute at most; {} records multicast, none too soon (by \
              peers that were kept from running for {stalled} ms at most); {stops} \
              watches stopped after {called} callbacks, {late} later; live heap {} at most and {:+.1} kB at the end, resident \
              {:+.2} MB an hour, {descriptors:+} descriptors, {threads:+} threads; {:.1} kB/s sent by all",
             self.samples.len(),
             self.changes,
+            self.changes_a_second,
             self.kills,
             seconds(self.longest),
             self.records,
@@ -92,7 +95,8 @@ impl Figures {
         let steady = slope <= SLOPE || pages.1 - pages.0 <= LEFT;
         let heard = self.records > 0 && stops > 0 && called > 0;
         let returned = heap <= LEFT && most <= HEAP && steady && descriptors <= 0 && threads <= 0;
-        Outcome::new(heard && late == 0 && returned, measured)
+        let churned = self.changes_a_second >= 4.5;
+        Outcome::new(churned && heard && late == 0 && returned, measured)
     }
 }
 

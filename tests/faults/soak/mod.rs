@@ -61,6 +61,8 @@ struct Day {
     truth: BTreeMap<u32, u64>,
     rng: fastrand::Rng,
     changes: u64,
+    /// For how long.
+    churned: Duration,
     _others: [Host; 2],
     _lab: Lab,
 }
@@ -83,6 +85,7 @@ impl Day {
             truth: BTreeMap::new(),
             rng,
             changes: 0,
+            churned: Duration::ZERO,
             _others: [on_ear, on_stopper],
             _lab: lab,
         }
@@ -98,6 +101,7 @@ impl Day {
         let mut figures = Figures::since(self.states());
         let sent_before = self.sent();
         self.fill();
+        (self.changes, self.churned) = (0, Duration::ZERO);
         let began = Instant::now();
         for minute in 0..minutes {
             let of_minute = |how: String| format!("minute {minute}: {how}");
@@ -115,6 +119,7 @@ impl Day {
         }
         let took = began.elapsed();
         figures.bytes_s = (self.sent() - sent_before) as f64 / took.as_secs_f64();
+        figures.changes_a_second = self.changes as f64 / self.churned.as_secs_f64();
         figures.changes = self.changes;
         self.empty()?;
         figures.after = self.states();
@@ -142,7 +147,11 @@ impl Day {
     /// Changes five nodes a second: each is registered, registered with other metadata, or deregistered.
     fn churn(&mut self, length: Duration) {
         let began = Instant::now();
-        while began.elapsed() < length {
+        for number in 1.. {
+            let due = EVERY * number;
+            if due > length {
+                break;
+            }
             let node = self.rng.u32(0..NODES);
             self.changes += 1;
             let peer = &mut self.peers[(node / SHARE) as usize];
@@ -153,8 +162,9 @@ impl Day {
                 self.truth.insert(node, self.changes);
                 peer.ask(&register(node..node + 1, 120, self.changes));
             }
-            thread::sleep(EVERY);
+            thread::sleep(due.saturating_sub(began.elapsed()));
         }
+        self.churned += length;
     }
 
     /// Pauses until all see what there is, and holds them to the invariants; how long it took.
