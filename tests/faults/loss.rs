@@ -69,7 +69,8 @@ fn registered_at_once(link: LinkKind, percent: u8, limit: Duration) -> Outcome {
         hosts.iter().for_each(Host::heal);
         peers.iter_mut().for_each(|peer| peer.deregister(0..NODES));
         if all_see(&mut peers, 0, began, Duration::from_secs(30)).is_none() {
-            return Outcome::missed(format!("run {run}: not all gone 30 s after they were deregistered"));
+            let left: Vec<usize> = peers.iter_mut().map(|peer| peer.state().visible).collect();
+            return Outcome::missed(format!("run {run}: {left:?} are left 30 s after they were deregistered"));
         }
     }
     took.sort_unstable();

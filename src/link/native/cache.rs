@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::exchange::{position, Range, Sum, Tag, ALL};
+use super::exchange::{position, Range, Sum, Tag};
 use super::interest::asks_for;
 use super::message::{Data, Record, IN};
 use super::name::Name;
@@ -434,13 +434,6 @@ impl Cache {
         let doubted: Vec<Key> = changed.iter().filter_map(|host| self.user_of(host).cloned()).collect();
         doubted.iter().for_each(|key| self.doubt(source, key, heard));
         moved
-    }
-
-    /// Their registry does not answer, so that nobody vouches for more.
-    pub fn lift_doubts(&mut self, owner: &str) {
-        for key in self.keys(owner, &Question::Everything, &ALL) {
-            self.instances.get_mut(&key).into_iter().for_each(|instance| instance.doubtful = false);
-        }
     }
 
     fn doubt(&mut self, source: Source, key: &Key, heard: &mut Vec<Heard>) {

@@ -116,9 +116,9 @@ impl Asker {
             _ => None,
         });
         let same: Vec<Key> = same.flatten().collect();
-        let known =
-            |range: &_| cache.keys(&owner, &question, range).into_iter().filter(|key| cache.knew(key, asked)).collect();
-        let progress = running.fetch.handle(now, (message.id, *token), verdicts, *last, &named, known);
+        let known = |key: Key| (key.clone(), cache.knew(&key, asked));
+        let held = |range: &_| cache.keys(&owner, &question, range).into_iter().map(known).collect();
+        let progress = running.fetch.handle(now, (message.id, *token), verdicts, *last, &named, held);
         let ends = *running.ends.get_or_insert(Time(now.0 + LONGEST_MS));
         running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(ends);
         let news = self.tell(now, heard, net, out);
@@ -202,10 +202,7 @@ impl Asker {
             .map(|(errand, _)| errand.clone())
             .collect();
         for errand in given_up {
-            let unanswered = self.fetches.remove(&errand).is_some_and(|running| running.ends.is_none());
-            if unanswered {
-                self.cache.lift_doubts(&errand.0.owner());
-            }
+            self.fetches.remove(&errand);
             // Nobody is where the registry was: believe who says that it is elsewhere.
             let (tag, place, question) = errand;
             let Some(peer) = self.peers.entry(tag) else { continue };

@@ -1,6 +1,7 @@
 //! The asking side of the lookup exchange ([`super::exchange`]): brings what is held of one registry
 //! in line with what it has, over one interface.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::exchange::{split, subtract, Exchange, Held, Range, Sum, Tag, Verdict, ALL, RANGES};
@@ -36,9 +37,9 @@ pub struct Fetch {
     open: Vec<Range>,
     /// When a question last went out or an answer came.
     active: Time,
-    /// When the last question went out.
-    asked: Time,
     began: Time,
+    /// When the last questions went out, the last first.
+    asked: VecDeque<Time>,
     /// How long to wait in silence.
     pause: u64,
     silent: u32,
@@ -59,7 +60,20 @@ impl Fetch {
     /// Asks a registry for everything it has on the question, but for what is held already.
     pub fn new(now: Time, registry: Tag, addr: SocketAddr, id: u16) -> Fetch {
         let (questions, token, open, pause, silent, ready) = (0, 0, vec![ALL], AGAIN_MS, 0, true);
-        Fetch { registry, addr, id, questions, token, open, active: now, asked: now, began: now, pause, silent, ready }
+        Fetch {
+            registry,
+            addr,
+            id,
+            questions,
+            token,
+            open,
+            active: now,
+            asked: VecDeque::new(),
+            began: now,
+            pause,
+            silent,
+            ready,
+        }
     }
 
     /// Whether a message answers one of the last questions.
@@ -69,11 +83,8 @@ impl Fetch {
 
     /// When the question of an answer was asked, at the earliest.
     pub fn asked(&self, id: u16) -> Time {
-        if id == self.id {
-            self.asked
-        } else {
-            self.began
-        }
+        let ago = usize::from(self.id.wrapping_sub(id));
+        self.asked.get(ago).copied().unwrap_or(self.began)
     }
 
     /// With the token of an earlier one.
@@ -116,13 +127,15 @@ impl Fetch {
         self.silent += 1;
         self.id = self.id.wrapping_add(u16::from(self.questions > 0));
         self.questions = (self.questions + 1).min(TOLD_APART);
-        (self.active, self.asked, self.ready) = (now, now, false);
+        (self.active, self.ready) = (now, false);
+        self.asked.truncate(usize::from(TOLD_APART) - 1);
+        self.asked.push_front(now);
         let ranges = self.open.iter().take(RANGES).map(|range| Held { range: range.clone(), sum: sum(range) });
         Some(Exchange::Fetch { token: self.token, registry: self.registry, ranges: ranges.collect(), budget })
     }
 
     /// Takes an answer of the registry. `named` are the keys that its records name; `held` gives those
-    /// held in a range.
+    /// held in a range, and whether the answer can know of each: if not, it is asked again.
     pub fn handle(
         &mut self,
         now: Time,
@@ -130,12 +143,12 @@ impl Fetch {
         verdicts: &[Verdict],
         last: bool,
         named: &[Key],
-        held: impl Fn(&Range) -> Vec<Key>,
+        held: impl Fn(&Range) -> Vec<(Key, bool)>,
     ) -> Progress {
         let mut progress = Progress::default();
         self.pause = match self.questions {
             0 => self.pause,
-            _ if id == self.id => (2 * now.0.saturating_sub(self.asked.0)).max(AGAIN_MS),
+            _ if id == self.id => (2 * now.0.saturating_sub(self.asked(id).0)).max(AGAIN_MS),
             // It needs longer than it was given: the later questions will be answered, too.
             _ if self.is_answer(id) => 2 * self.pause,
             _ => self.pause,
@@ -147,8 +160,14 @@ impl Fetch {
         for verdict in verdicts {
             match verdict {
                 Verdict::Covered(range) => {
-                    progress.gone.extend(held(range).into_iter().filter(|key| !named.contains(key)));
-                    subtract(&mut self.open, range);
+                    let unnamed = held(range).into_iter().filter(|(key, _)| !named.contains(key));
+                    let (gone, unknown): (Vec<_>, Vec<_>) = unnamed.partition(|(_, knew)| *knew);
+                    progress.gone.extend(gone.into_iter().map(|(key, _)| key));
+                    match unknown.is_empty() {
+                        true => subtract(&mut self.open, range),
+                        // Later than they were heard of, by a clock of milliseconds.
+                        false => self.ready = false,
+                    }
                 }
                 Verdict::Same(range) => subtract(&mut self.open, range),
                 Verdict::Differs(theirs) => self.narrow(&theirs.range),

@@ -105,7 +105,7 @@ impl Pair {
         let named: Vec<Key> = keys.into_iter().collect();
         let held = self.held.clone();
         let progress = fetch.handle(self.now, (message.id, token), &verdicts, last, &named, |range| {
-            within(&held, range).map(|(key, _)| key.clone()).collect()
+            within(&held, range).map(|(key, _)| (key.clone(), true)).collect()
         });
         self.held.retain(|key, _| !progress.gone.contains(key));
         progress.complete
