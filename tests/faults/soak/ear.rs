@@ -4,6 +4,9 @@
 //! - addresses behind records of instances: with them a message is whole to software that takes each by itself;
 //! - pointers and SRV beside a TXT record that has changed: a change is announced at once, and whole (RFC 6762 §8.4).
 //!
+//! Of messages on go-micro's wire it is held to 4 MB a second instead: each of its lookups must be answered within 100 ms,
+//! whoever else has asked (ARCHITECTURE.md), also when a node was announced just now.
+//!
 //! Goodbyes, with a time to live of 0, may come at any time (§10.1). Defending (§9) is not excepted, as nobody attacks. The
 //! second is the sender's: what it was kept from running by the machine meanwhile, as it measured itself, is left off.
 
@@ -21,6 +24,8 @@ use crate::lab::Host;
 const ONCE_IN: Duration = Duration::from_secs(1);
 /// Records of which it is kept when they were said, until it is looked which of them it still matters of.
 const KEPT: usize = 20_000;
+/// What one address may say on go-micro's wire, bytes a second.
+const GO_MICRO: usize = 4_000_000;
 
 /// Listens until it is dropped.
 pub struct Ear {
@@ -32,6 +37,9 @@ pub struct Ear {
 struct Heard {
     records: u64,
     last: HashMap<Said, Instant>,
+    /// On go-micro's wire: when the second began, and bytes since.
+    go_micro: HashMap<IpAddr, (Instant, usize)>,
+    most_go_micro: usize,
     too_soon: u64,
     /// The record that came soonest after the same, since it was asked last.
     soonest: Option<(Duration, String)>,
@@ -55,6 +63,9 @@ impl Ear {
     /// than what of it is left of a sender that was stalled for so long.
     pub fn records(&self, stalled: Duration) -> Result<u64, String> {
         let mut heard = self.heard.lock().expect("no panic while held");
+        if heard.most_go_micro > GO_MICRO {
+            return Err(format!("I8: {} bytes a second on go-micro's wire", heard.most_go_micro));
+        }
         match heard.soonest.take().filter(|(gap, _)| *gap + stalled.min(STALLED) < ONCE_IN) {
             None => Ok(heard.records),
             Some((_, how)) => Err(format!("I8: {} of {} records too soon, one {how}", heard.too_soon, heard.records)),
@@ -69,6 +80,9 @@ impl Heard {
         }
         let Some(message) = parse(&packet.payload).filter(|message| message.response) else { return };
         let records: Vec<&Record> = message.answers.iter().chain(&message.additionals).collect();
+        if records.iter().any(|record| record.name.labels().last() == Some(&b"micro"[..])) {
+            return self.take_go_micro(packet, records.len());
+        }
         let tells_of_instances = records.iter().any(|record| instance(record).is_some());
         let from = packet.source.ip();
         let changed: HashSet<&Name> = records
@@ -97,6 +111,16 @@ impl Heard {
         if self.last.len() > KEPT {
             self.last.retain(|_, at| at.elapsed() < ONCE_IN * 2);
         }
+    }
+
+    fn take_go_micro(&mut self, packet: &Packet, records: usize) {
+        self.records += records as u64;
+        let (began, bytes) = self.go_micro.entry(packet.source.ip()).or_insert((packet.at, 0));
+        if packet.at.saturating_duration_since(*began) >= ONCE_IN {
+            (*began, *bytes) = (packet.at, 0);
+        }
+        *bytes += packet.payload.len();
+        self.most_go_micro = self.most_go_micro.max(*bytes);
     }
 
     fn was_said(&self, packet: &Packet, record: &Record) -> bool {

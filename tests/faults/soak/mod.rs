@@ -97,7 +97,9 @@ impl Day {
         self.fill();
         self.churn(Duration::from_secs(30));
         self.whole()?;
+        self.heard_once()?;
         self.empty()?;
+        self.heard_once()?;
         let mut figures = Figures::since(self.states());
         let sent_before = self.sent();
         self.fill();
@@ -114,7 +116,7 @@ impl Day {
             figures.longest = figures.longest.max(whole);
             let states = self.states();
             figures.sample(began.elapsed(), &states);
-            self.ear.records(stalled(&states)).map_err(of_minute)?;
+            self.heard_once().map_err(of_minute)?;
             println!("minute {minute}: {}", figures.last_sample());
         }
         let took = began.elapsed();
@@ -123,7 +125,7 @@ impl Day {
         figures.changes = self.changes;
         self.empty()?;
         figures.after = self.states();
-        figures.records = self.ear.records(stalled(&figures.after))?;
+        figures.records = self.heard_once()?;
         self.stopper.say("over");
         figures.stopper = told(&mut self.stopper)?;
         Ok(figures)
@@ -131,6 +133,13 @@ impl Day {
 
     fn states(&mut self) -> Vec<State> {
         self.peers.iter_mut().map(Peer::state).collect()
+    }
+
+    /// How many records were multicast, if none of them too soon since it was asked last: less than the 100 s ago of which
+    /// peers tell for how long they were kept from running.
+    fn heard_once(&mut self) -> Result<u64, String> {
+        let stalled = stalled(&self.states());
+        self.ear.records(stalled)
     }
 
     fn sent(&self) -> u64 {
