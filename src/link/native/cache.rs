@@ -144,8 +144,7 @@ impl Cache {
     pub fn user_of(&self, host: &Name) -> Option<&Key> {
         let users = self.users.get(host)?;
         let owned = self.owners.get(host).and_then(|owner| self.node_of(owner));
-        let of_a_registry = |key: &&Key| self.record(key).is_some_and(|record| Tag::of(&record.owner).is_some());
-        owned.filter(|key| users.contains(*key)).or_else(|| users.iter().find(of_a_registry)).or_else(|| users.first())
+        owned.filter(|key| users.contains(*key)).or_else(|| users.first())
     }
 
     /// Whether the instance is held, whole or not.
