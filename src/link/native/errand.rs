@@ -68,7 +68,10 @@ impl Asker {
         let give_up = Time(now.0 + patience);
         if let Some(running) = self.fetches.get_mut(&errand) {
             running.give_up = running.give_up.max(running.ends.map_or(give_up, |ends| give_up.min(ends)));
-            running.trigger = trigger.or(running.trigger);
+            // What is answered may have been so before that was said: the next alive record is compared anew.
+            if trigger.is_some() {
+                running.trigger = None;
+            }
             return;
         }
         if self.fetches.len() >= limits::VIEW_NODES {
