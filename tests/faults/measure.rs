@@ -191,6 +191,10 @@ impl Truth {
         self.0.len()
     }
 
+    pub fn has(&self, node: u32) -> bool {
+        self.0.contains_key(&node)
+    }
+
     /// I1: what is seen is what is registered, in its last round.
     pub fn is(&self, present: &Present) -> Result<(), String> {
         let seen: BTreeMap<&String, u64> = present.iter().map(|(id, place)| (id, place.round)).collect();

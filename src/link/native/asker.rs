@@ -226,6 +226,11 @@ impl Asker {
         out.tell(Sighting::Dropped(reason));
     }
 
+    /// Of so many records of a message those that are not believed.
+    pub(super) fn refuse_others(&self, believed: &[&Record], all: usize, out: &mut Outbox) {
+        (believed.len()..all).for_each(|_| self.refuse(Refused::RecordFromElsewhere, out));
+    }
+
     /// Tells what a message came to; whether there was anything new in it.
     pub(super) fn tell(&mut self, now: Time, heard: Vec<Heard>, net: &Net, out: &mut Outbox) -> bool {
         let (mut alive, mut news) = (Vec::new(), false);
@@ -265,9 +270,9 @@ impl Asker {
 
     /// Asks whether a node lives.
     pub fn check(&mut self, now: Time, key: &Key) {
+        let Some(record) = self.cache.record(key) else { return };
         // Past the end of the lease and the grace that it has.
-        let patience = |lease: u32| u64::from(lease) * 250 + 1_500;
-        let patience = self.cache.record(key).map_or(0, |record| patience(record.lease));
+        let patience = u64::from(record.lease) * 250 + 1_500;
         self.confirm(now, key, None, patience);
     }
 
@@ -331,7 +336,7 @@ impl Asker {
         }
         let believed: Vec<&Record> =
             all.iter().copied().filter(|record| self.comes_from_its_owner(now, from, place, record)).collect();
-        (believed.len()..all.len()).for_each(|_| self.refuse(Refused::RecordFromElsewhere, out));
+        self.refuse_others(&believed, all.len(), out);
         if believed.is_empty() {
             return;
         }

@@ -106,7 +106,7 @@ impl Asker {
         }
         let source = Source { now, from: from.ip(), interface: place.interface, authoritative: true, one_shot: false };
         let records = own_records(&registry.owner(), &message.answers);
-        (records.len()..message.answers.len()).for_each(|_| self.refuse(Refused::RecordFromElsewhere, out));
+        self.refuse_others(&records, message.answers.len(), out);
         let heard = self.cache.take(source, &records, wants(&self.interests));
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
         let Some(running) = self.fetches.get_mut(&errand) else { return };

@@ -11,7 +11,7 @@ use crate::record::{Key, Time};
 /// as long as it needs.
 const AGAIN_MS: u64 = 20;
 /// Questions whose answers are told apart.
-const TOLD_APART: u16 = 64;
+const TOLD_APART: usize = 64;
 /// So often in silence before the pause doubles, where the registry has answered before and where it
 /// may not be there at all; and the longest pause, milliseconds.
 const PATIENT: u32 = 10;
@@ -31,7 +31,6 @@ pub struct Fetch {
     pub addr: SocketAddr,
     /// The message id of the last question, which its answers repeat; each has one more than the one before.
     pub id: u16,
-    questions: u16,
     token: u64,
     /// Ranges not settled yet.
     open: Vec<Range>,
@@ -59,32 +58,23 @@ pub struct Progress {
 impl Fetch {
     /// Asks a registry for everything it has on the question, but for what is held already.
     pub fn new(now: Time, registry: Tag, addr: SocketAddr, id: u16) -> Fetch {
-        let (questions, token, open, pause, silent, ready) = (0, 0, vec![ALL], AGAIN_MS, 0, true);
-        Fetch {
-            registry,
-            addr,
-            id,
-            questions,
-            token,
-            open,
-            active: now,
-            asked: VecDeque::new(),
-            began: now,
-            pause,
-            silent,
-            ready,
-        }
+        let (token, open, asked, pause, silent, ready) = (0, vec![ALL], VecDeque::new(), AGAIN_MS, 0, true);
+        Fetch { registry, addr, id, token, open, active: now, began: now, asked, pause, silent, ready }
     }
 
     /// Whether a message answers one of the last questions.
     pub fn is_answer(&self, id: u16) -> bool {
-        self.id.wrapping_sub(id) < self.questions
+        self.ago(id) < self.asked.len()
     }
 
     /// When the question of an answer was asked, at the earliest.
     pub fn asked(&self, id: u16) -> Time {
-        let ago = usize::from(self.id.wrapping_sub(id));
-        self.asked.get(ago).copied().unwrap_or(self.began)
+        self.asked.get(self.ago(id)).copied().unwrap_or(self.began)
+    }
+
+    /// How many questions were asked since that one.
+    fn ago(&self, id: u16) -> usize {
+        usize::from(self.id.wrapping_sub(id))
     }
 
     /// With the token of an earlier one.
@@ -125,10 +115,9 @@ impl Fetch {
             return None;
         }
         self.silent += 1;
-        self.id = self.id.wrapping_add(u16::from(self.questions > 0));
-        self.questions = (self.questions + 1).min(TOLD_APART);
+        self.id = self.id.wrapping_add(u16::from(!self.asked.is_empty()));
         (self.active, self.ready) = (now, false);
-        self.asked.truncate(usize::from(TOLD_APART) - 1);
+        self.asked.truncate(TOLD_APART - 1);
         self.asked.push_front(now);
         let ranges = self.open.iter().take(RANGES).map(|range| Held { range: range.clone(), sum: sum(range) });
         Some(Exchange::Fetch { token: self.token, registry: self.registry, ranges: ranges.collect(), budget })
@@ -146,17 +135,16 @@ impl Fetch {
         held: impl Fn(&Range) -> Vec<(Key, bool)>,
     ) -> Progress {
         let mut progress = Progress::default();
-        self.pause = match self.questions {
-            0 => self.pause,
-            _ if id == self.id => (2 * now.0.saturating_sub(self.asked(id).0)).max(AGAIN_MS),
+        self.pause = match self.ago(id) {
+            ago if ago >= self.asked.len() => self.pause,
+            0 => (2 * now.0.saturating_sub(self.asked(id).0)).max(AGAIN_MS),
             // It needs longer than it was given: the later questions will be answered, too.
-            _ if self.is_answer(id) => 2 * self.pause,
-            _ => self.pause,
+            _ => 2 * self.pause,
         };
         self.pause = self.pause.min(PAUSE_MS);
         (self.token, self.active, self.silent) = (token, now, 0);
         // Of several answers on their way one leads to a question, so that they become one.
-        self.ready |= last && (id == self.id || self.questions == 0);
+        self.ready |= last && (id == self.id || self.asked.is_empty());
         for verdict in verdicts {
             match verdict {
                 Verdict::Covered(range) => {

@@ -198,8 +198,7 @@ impl Sockets {
     /// Takes what has come, of each socket a bounded number; whether more may be there. Without memory to read it, it is
     /// dropped: it would be there at every turn.
     pub fn receive(&mut self, mut take: impl FnMut(Datagram<'_>)) -> bool {
-        let room = system::room(READING).is_ok();
-        let (counts, mut more) = (&mut self.counts, false);
+        let (counts, mut more, mut room) = (&mut self.counts, false, None);
         for port in &mut self.open {
             let before = counts.datagrams_in;
             for _ in 0..BUDGET {
@@ -207,7 +206,8 @@ impl Sockets {
                     Ok(Some((length, from, to, interface))) => {
                         counts.datagrams_in += 1;
                         counts.bytes_in += length as u64;
-                        if !room {
+                        // Asked once, and only when something has come.
+                        if !*room.get_or_insert_with(|| system::room(READING).is_ok()) {
                             counts.memory_drops += 1;
                             continue;
                         }

@@ -3,20 +3,18 @@
 mod ear;
 mod judge;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mdns_registry::LinkKind;
-use serde_json::json;
 
 use self::ear::Ear;
 use self::judge::Figures;
 use crate::callers::{caller, told};
 use crate::lab::{Host, Lab, Process};
-use crate::measure::{all_see, now, seconds, sent, since, sound, within};
-use crate::peer::{id, register, Peer, Place, Present, State};
+use crate::measure::{all_see, now, seconds, sent, since, within, Truth};
+use crate::peer::{Peer, State};
 use crate::report::Outcome;
 
 /// How long, minutes.
@@ -57,8 +55,7 @@ struct Day {
     stopper: Process,
     /// On a host of its own, to which nothing is lost.
     ear: Ear,
-    /// The round of each node that is registered.
-    truth: BTreeMap<u32, u64>,
+    truth: Truth,
     rng: fastrand::Rng,
     changes: u64,
     /// For how long.
@@ -82,7 +79,7 @@ impl Day {
             guest,
             stopper,
             ear,
-            truth: BTreeMap::new(),
+            truth: Truth::default(),
             rng,
             changes: 0,
             churned: Duration::ZERO,
@@ -148,8 +145,7 @@ impl Day {
 
     fn fill(&mut self) {
         for (i, peer) in (0..).zip(&mut self.peers) {
-            peer.register(i * SHARE..(i + 1) * SHARE, 120, self.changes);
-            self.truth.extend((i * SHARE..(i + 1) * SHARE).map(|node| (node, self.changes)));
+            self.truth.register(peer, i * SHARE..(i + 1) * SHARE, 120, self.changes);
         }
     }
 
@@ -164,12 +160,10 @@ impl Day {
             let node = self.rng.u32(0..NODES);
             self.changes += 1;
             let peer = &mut self.peers[(node / SHARE) as usize];
-            if self.truth.contains_key(&node) && self.rng.u8(0..3) == 0 {
-                self.truth.remove(&node);
-                peer.ask(&json!({"do": "deregister", "nodes": [node, node + 1]}));
+            if self.truth.has(node) && self.rng.u8(0..3) == 0 {
+                self.truth.deregister(peer, node..node + 1);
             } else {
-                self.truth.insert(node, self.changes);
-                peer.ask(&register(node..node + 1, 120, self.changes));
+                self.truth.register(peer, node..node + 1, 120, self.changes);
             }
             thread::sleep(due.saturating_sub(began.elapsed()));
         }
@@ -180,7 +174,7 @@ impl Day {
     fn whole(&mut self) -> Result<Duration, String> {
         let Day { peers, truth, .. } = self;
         let began = now();
-        within(WHOLE_WITHIN, || as_it_is(truth, &sound(&mut *peers)?)).map(|()| since(began))
+        within(WHOLE_WITHIN, || truth.seen_by(&mut *peers)).map(|()| since(began))
     }
 
     /// A process that registers and is killed (I2).
@@ -201,8 +195,8 @@ impl Day {
 
     /// Takes everything away, and waits until it is forgotten.
     fn empty(&mut self) -> Result<(), String> {
-        self.peers.iter_mut().for_each(|peer| peer.deregister(0..NODES));
-        self.truth.clear();
+        let Day { peers, truth, .. } = &mut *self;
+        peers.iter_mut().for_each(|peer| truth.deregister(peer, 0..NODES));
         self.whole()?;
         thread::sleep(FORGOTTEN_AFTER);
         Ok(())
@@ -212,13 +206,4 @@ impl Day {
 /// For how long a peer was kept from running lately.
 fn stalled(states: &[State]) -> Duration {
     states.iter().map(|state| Duration::from_micros(state.stalled_us)).max().unwrap_or_default()
-}
-
-fn as_it_is(truth: &BTreeMap<u32, u64>, present: &Present) -> Result<(), String> {
-    let seen: BTreeMap<String, u64> = present.iter().map(|(id, Place { round, .. })| (id.clone(), *round)).collect();
-    let wanted: BTreeMap<String, u64> = truth.iter().map(|(node, round)| (id(*node), *round)).collect();
-    match seen == wanted {
-        true => Ok(()),
-        false => Err(format!("I1: {} nodes are seen, {} are registered, or others", seen.len(), wanted.len())),
-    }
 }
