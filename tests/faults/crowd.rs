@@ -5,7 +5,7 @@ use std::time::Duration;
 use mdns_registry::LinkKind;
 
 use crate::lab::{Host, Lab};
-use crate::measure::{all_see, megabytes, now, seconds};
+use crate::measure::{all_see, megabytes, now, seconds, sound};
 use crate::peer::Peer;
 use crate::report::Outcome;
 
@@ -51,5 +51,5 @@ fn found_by_a_newcomer(link: LinkKind, hosts: u32, nodes: u32, limit: Duration) 
         took <= limit,
         format!("all seen {} after the start of the process, resident {}", seconds(took), megabytes(resident)),
     )
-    .and(new[0].present())
+    .and(sound(peers.iter_mut().chain(&mut new)))
 }

@@ -122,6 +122,25 @@ fn a_node_that_is_registered_while_its_registry_is_asked_is_not_deleted_by_the_a
 }
 
 #[test]
+fn nodes_that_go_while_their_registry_is_asked_are_no_ghosts() {
+    for seed in 0..300 {
+        let mut net = Net::new(seed, Weather::FAIR);
+        let (one, two) = (net.host(), net.host());
+        net.watch(two, None);
+        net.register(one, &service("guest", 0..11), 120);
+        net.run(3_000);
+        // An answer is overtaken by what was said after it.
+        net.weather = Weather { loss: 0.5, delay: 200, ..Weather::FAIR };
+        for node in 0..10 {
+            let gone = serde_json::json!({"name": "guest", "nodes": [{"id": format!("guest-{node}")}]}).to_string();
+            net.deregister(one, &Selection::from_json(&gone).unwrap());
+            net.run(seed % 100);
+        }
+        assert!(net.run_until(|net| net.found(two, "guest") == 1, 20_000), "seed {seed}: a ghost");
+    }
+}
+
+#[test]
 fn all_are_visible_within_3_s_after_a_partition_heals() {
     // Three hundred are more than are asked one by one whether they are back.
     for (hosts, seconds) in [(30, 10), (30, 130), (30, 600), (300, 130)] {

@@ -24,8 +24,10 @@ const CYCLES: usize = 10_000;
 const LEASE_S: u64 = 10;
 /// How often the Rust API is used, and what was opened dropped.
 const DROPS_EVERY: usize = 8;
-/// How often the callback closes the watch; every other time that is waited for.
+/// How often the callback closes the watch.
 const CLOSES_EVERY: usize = 5;
+/// How often it closes the registry as well, which is waited for.
+const CLOSES_ALL_EVERY: usize = 2 * CLOSES_EVERY;
 
 pub fn ten_thousand_cycles_on_8_threads(link: LinkKind) -> Outcome {
     let lab = Lab::new("cycles");
@@ -37,19 +39,21 @@ pub fn ten_thousand_cycles_on_8_threads(link: LinkKind) -> Outcome {
     };
     let number = |key: &str| told[key].as_i64().expect("a number");
     let measured = format!(
-        "{CYCLES} in {:.0} s, of which {} dropped a registry and a watcher as they were; {} callbacks, {} closed their watch; {} \
-         callbacks after stop returned; {:+} descriptors, {:+} threads, live heap {:+} kB",
+        "{CYCLES} in {:.0} s, of which {} dropped a registry and a watcher as they were; {} callbacks, {} closed their watch, {} of them \
+         the registry as well (DEFERRED); {} callbacks after stop returned; {:+} descriptors, {:+} threads, live heap {:+} kB",
         told["seconds"].as_f64().unwrap_or_default(),
         number("dropped"),
         number("called"),
         number("closed_inside"),
+        number("closed_all"),
         number("late"),
         number("descriptors"),
         number("threads"),
         number("heap") / 1_000
     );
     let left = ["late", "descriptors", "threads"].iter().all(|key| number(key) == 0) && number("heap") < 64_000;
-    let done = number("dropped") >= 1_000 && number("called") > 0 && number("closed_inside") > 0;
+    let closed_all = number("closed_all") == (CYCLES / CLOSES_ALL_EVERY) as i64;
+    let done = number("dropped") >= 1_000 && number("called") > 0 && closed_all;
     Outcome::new(left && done, measured).and(forgotten(&mut watcher)).and(sound([&mut watcher]))
 }
 
@@ -78,7 +82,9 @@ struct Cycle {
     stopped: AtomicBool,
     watch: *mut mdnsreg_watch,
     closes: bool,
-    closed_inside: AtomicBool,
+    /// It closes this registry as well, which is then closed.
+    closes_all: Option<*mut mdnsreg_registry>,
+    closed_all: AtomicBool,
 }
 
 // SAFETY: a handle may be used by any thread.
@@ -87,6 +93,7 @@ unsafe impl Send for Cycle {}
 static LATE: AtomicUsize = AtomicUsize::new(0);
 static CALLED: AtomicUsize = AtomicUsize::new(0);
 static CLOSED_INSIDE: AtomicUsize = AtomicUsize::new(0);
+static CLOSED_ALL: AtomicUsize = AtomicUsize::new(0);
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" fn in_cycle(_: *const mdnsreg_event, user_data: *mut c_void) {
@@ -97,13 +104,17 @@ unsafe extern "C" fn in_cycle(_: *const mdnsreg_event, user_data: *mut c_void) {
     // SAFETY: a handle is checked, not trusted.
     if cycle.closes && unsafe { mdnsreg_watch_close(cycle.watch) } == Status::OK.code() {
         CLOSED_INSIDE.fetch_add(1, Ordering::SeqCst);
-        cycle.closed_inside.store(true, Ordering::SeqCst);
+        let Some(registry) = cycle.closes_all else { return };
+        // SAFETY: as above.
+        let deferred = unsafe { mdnsreg_close(registry) } == Status::DEFERRED.code();
+        CLOSED_ALL.fetch_add(deferred.into(), Ordering::SeqCst);
+        cycle.closed_all.store(true, Ordering::SeqCst);
     }
 }
 
-fn start(watch: *mut mdnsreg_watch, closes: bool) -> Box<Cycle> {
-    let (stopped, closed_inside) = (AtomicBool::new(false), AtomicBool::new(false));
-    let cycle = Box::new(Cycle { stopped, watch, closes, closed_inside });
+fn start(watch: *mut mdnsreg_watch, closes: bool, closes_all: Option<*mut mdnsreg_registry>) -> Box<Cycle> {
+    let (stopped, closed_all) = (AtomicBool::new(false), AtomicBool::new(false));
+    let cycle = Box::new(Cycle { stopped, watch, closes, closes_all, closed_all });
     let user_data = (&raw const *cycle).cast_mut().cast();
     // SAFETY: the handle is live, and the cycle is until all have ended.
     let status = unsafe { mdnsreg_watch_start(watch, Some(in_cycle), user_data, None, null_mut()) };
@@ -124,9 +135,9 @@ fn stop(cycle: &Cycle) {
     assert!([ok, first].contains(&stopped) && [ok, first].contains(&closed), "{stopped}, {closed}");
 }
 
-fn close(registry: *mut mdnsreg_registry) {
+fn close(registry: *mut mdnsreg_registry, wanted: Status) {
     // SAFETY: as above.
-    assert_eq!(unsafe { mdnsreg_close(registry) }, Status::OK.code());
+    assert_eq!(unsafe { mdnsreg_close(registry) }, wanted.code());
 }
 
 fn cycle(number: usize) -> Option<Box<Cycle>> {
@@ -136,18 +147,19 @@ fn cycle(number: usize) -> Option<Box<Cycle>> {
     }
     let registry = open();
     assert_eq!(register(registry, number, LEASE_S), Status::OK.code());
-    let (closes, waits) = (number.is_multiple_of(CLOSES_EVERY), number.is_multiple_of(2 * CLOSES_EVERY));
-    let cycle = start(watch(registry), closes);
-    if waits {
-        eventually("a callback that closes", SOON, || cycle.closed_inside.load(Ordering::SeqCst).then_some(()));
+    let closes_all = number.is_multiple_of(CLOSES_ALL_EVERY).then_some(registry);
+    let cycle = start(watch(registry), number.is_multiple_of(CLOSES_EVERY), closes_all);
+    if closes_all.is_some() {
+        eventually("a callback that closes", SOON, || cycle.closed_all.load(Ordering::SeqCst).then_some(()));
     }
+    let wanted = if closes_all.is_some() { Status::CLOSED } else { Status::OK };
     let before = number.is_multiple_of(2);
     if before {
-        close(registry);
+        close(registry, wanted);
     }
     stop(&cycle);
     if !before {
-        close(registry);
+        close(registry, wanted);
     }
     Some(cycle)
 }
@@ -204,7 +216,7 @@ pub fn play(threads: usize, cycles: usize) -> Value {
     let all = load();
     settled();
     drop(all);
-    [&CALLED, &CLOSED_INSIDE, &DROPPED].into_iter().for_each(|count| count.store(0, Ordering::SeqCst));
+    [&CALLED, &CLOSED_INSIDE, &CLOSED_ALL, &DROPPED].into_iter().for_each(|count| count.store(0, Ordering::SeqCst));
     let (heap_before, began) = (heap::live(), Instant::now());
     let all = load();
     let seconds = began.elapsed().as_secs_f64();
@@ -214,6 +226,7 @@ pub fn play(threads: usize, cycles: usize) -> Value {
         "late": LATE.load(Ordering::SeqCst),
         "called": CALLED.load(Ordering::SeqCst),
         "closed_inside": CLOSED_INSIDE.load(Ordering::SeqCst),
+        "closed_all": CLOSED_ALL.load(Ordering::SeqCst),
         "dropped": DROPPED.load(Ordering::SeqCst),
         "descriptors": after.0 as i64 - before.0 as i64,
         "threads": after.1 as i64 - before.1 as i64,
@@ -232,12 +245,12 @@ pub fn play_stops() -> Value {
     });
     let (registry, mut all) = (open(), Vec::new());
     while !over.load(Ordering::SeqCst) {
-        let cycle = start(watch(registry), false);
+        let cycle = start(watch(registry), false, None);
         thread::sleep(Duration::from_secs(2));
         stop(&cycle);
         all.push(cycle);
         thread::sleep(Duration::from_secs(1));
     }
-    close(registry);
+    close(registry, Status::OK);
     json!({"stops": all.len(), "called": CALLED.load(Ordering::SeqCst), "late": LATE.load(Ordering::SeqCst)})
 }

@@ -28,6 +28,8 @@ pub struct State {
     pub created: u64,
     pub updated: u64,
     pub deleted: u64,
+    /// Of nodes that peers register, as strangers' are not.
+    pub ours_deleted: u64,
     /// When the last event came, as `measure::now` tells.
     pub changed_at: u64,
     /// How the order of events was broken, if it was (I4).
@@ -117,7 +119,17 @@ impl Peer {
 
     /// What is present by the events; what a lookup answers must come to be the same (I3).
     pub fn present(&mut self) -> Result<Present, String> {
-        let told = self.ask(&json!({"do": "present"}));
+        self.present_of("")
+    }
+
+    /// The same of nodes that peers register, whatever strangers say.
+    pub fn present_of_ours(&mut self) -> Result<Present, String> {
+        self.present_of(OURS)
+    }
+
+    /// Of nodes whose id begins so.
+    fn present_of(&mut self, prefix: &str) -> Result<Present, String> {
+        let told = self.ask(&json!({"do": "present", "of": prefix}));
         match told["disagrees"].as_str() {
             Some(how) => Err(format!("I3: {how}")),
             None => Ok(serde_json::from_value(told["present"].clone()).expect("nodes")),
@@ -173,8 +185,11 @@ pub fn register(nodes: Range<u32>, lease_s: u64, round: u64) -> Value {
     json!({"do": "register", "nodes": [nodes.start, nodes.end], "ttl_ms": lease_s * 1_000, "round": round})
 }
 
+/// How the id of each node begins that a peer registers.
+const OURS: &str = "ship-";
+
 pub fn id(node: u32) -> String {
-    format!("ship-{node:05}")
+    format!("{OURS}{node:05}")
 }
 
 pub fn port(node: u32) -> u64 {

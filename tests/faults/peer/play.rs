@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mdns_registry::{Next, Options, RegisterOptions, Registry, Selection, Service, WatchOptions};
 use serde_json::{json, Value};
 
-use super::{id, port, Place, Present, State, FLEET};
+use super::{id, port, Place, Present, State, FLEET, OURS};
 use crate::lab::fold::{nodes_of, Fold};
 use crate::lab::role::tell;
 use crate::{heap, measure, panics};
@@ -22,6 +22,7 @@ const AGREES_WITHIN: Duration = Duration::from_secs(3);
 struct Seen {
     fold: Fold,
     counts: BTreeMap<String, u64>,
+    ours_deleted: u64,
     changed_at: u64,
     broken: Option<String>,
 }
@@ -30,6 +31,7 @@ impl Seen {
     fn take(&mut self, event: &Value) {
         self.changed_at = measure::now();
         *self.counts.entry(event["action"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        self.ours_deleted += u64::from(event["action"] == "delete" && begins(&event["service"]["nodes"][0], OURS));
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.fold.take(event))) else { return };
         self.broken = panic.downcast_ref::<String>().cloned().or(Some("it panicked".into()));
     }
@@ -125,7 +127,7 @@ impl Played {
                 self.registry.deregister(&gone).wait().map(|()| json!(true))
             }
             "state" => Ok(self.state()),
-            "present" => Ok(self.present()),
+            "present" => Ok(self.present(command["of"].as_str().expect("of which"))),
             "told" => Ok(json!(present(&self.told()))),
             "seen_of" => Ok(json!(self.seen_of(command))),
             "stats" => Ok(serde_json::from_str(&self.registry.stats()?).expect("JSON")),
@@ -147,6 +149,7 @@ impl Played {
             created: seen.count("create"),
             updated: seen.count("update"),
             deleted: seen.count("delete"),
+            ours_deleted: seen.ours_deleted,
             changed_at: seen.changed_at,
             broken: seen.broken.clone(),
             panics: panics::seen(),
@@ -179,10 +182,15 @@ impl Played {
         nodes_of(&found.iter().map(|service| json!(service)).collect::<Vec<_>>())
     }
 
-    fn present(&self) -> Value {
+    /// Of nodes whose id begins so.
+    fn present(&self, prefix: &str) -> Value {
+        let of = |mut nodes: Vec<Value>| {
+            nodes.retain(|node| begins(&node["node"], prefix));
+            nodes
+        };
         let agree = || {
-            let looked_up = self.looked_up();
-            let told = self.told();
+            let looked_up = of(self.looked_up());
+            let told = of(self.told());
             match told == looked_up {
                 true => Ok(present(&told)),
                 false => Err(format!("told of {} nodes, a lookup finds {} or others", told.len(), looked_up.len())),
@@ -208,6 +216,11 @@ impl Played {
         took.sort_unstable();
         json!({"p50": took[took.len() / 2], "p99": took[took.len() * 99 / 100], "max": took.last(), "n": took.len()})
     }
+}
+
+/// Whether the id of a node begins so.
+fn begins(node: &Value, prefix: &str) -> bool {
+    node["id"].as_str().is_some_and(|id| id.starts_with(prefix))
 }
 
 fn present(nodes: &[Value]) -> Present {

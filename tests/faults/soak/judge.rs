@@ -16,6 +16,8 @@ const HEAP: i64 = 2_000_000;
 /// The growth of resident memory, bytes an hour; `LEFT` more or less in all are pages, not growth, which matters in less
 /// than five minutes only.
 const SLOPE: f64 = 1e6;
+/// Of five.
+const CHANGES_A_SECOND: f64 = 4.5;
 
 #[derive(Default)]
 pub struct Figures {
@@ -95,7 +97,7 @@ impl Figures {
         let steady = slope <= SLOPE || pages.1 - pages.0 <= LEFT;
         let heard = self.records > 0 && stops > 0 && called > 0;
         let returned = heap <= LEFT && most <= HEAP && steady && descriptors <= 0 && threads <= 0;
-        let churned = self.changes_a_second >= 4.5;
+        let churned = self.changes_a_second >= CHANGES_A_SECOND;
         Outcome::new(churned && heard && late == 0 && returned, measured)
     }
 }
