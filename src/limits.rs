@@ -29,6 +29,12 @@ pub const INTEREST_MS: u64 = 60_000;
 pub const VIEW_NODES: usize = 32_768;
 /// Of these, first said from one address: a stranger with one fills no view alone.
 pub const SENDER_NODES: usize = 16_384;
+/// The data of the nodes that the link keeps of one wire, inflated, bytes, and of these, of nodes first said from one address.
+pub const VIEW_BYTES: usize = 64 << 20;
+/// See [`VIEW_BYTES`].
+pub const SENDER_BYTES: usize = 32 << 20;
+/// What waits in a watch, bytes for each change that its queue holds; at least [`VIEW_BYTES`] in all.
+pub const CHANGE_BYTES: usize = 8 << 10;
 /// The data of one TXT record, bytes. With the node's other records, the addresses of its host and the
 /// question they answer it stays within 8,952 bytes, what IPv6 and UDP leave of 9,000 (RFC 6762 §17), so
 /// that a node always fits one message.

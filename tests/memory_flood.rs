@@ -6,18 +6,26 @@ mod heap;
 #[allow(dead_code)]
 mod net;
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
+use flate2::write::ZlibEncoder;
+use flate2::Compression;
 use heap::{live, TURN};
 use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
 use mdns_registry::link::native::name::Name;
-use mdns_registry::Selection;
+use mdns_registry::options::{Domain, Wires};
+use mdns_registry::{limits, Selection};
 use net::{service, Net, Weather};
+use serde_json::json;
 
 /// What a watch may take and all may leave, bytes, and what strangers may fill of two hosts, kB: as measured and a tenth.
 const WATCH: i64 = 410;
 const LEFT: i64 = 31_000;
 const FLOODED_KB: i64 = 60_000;
+
+const MICRO: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Micro), named: true };
 
 /// Ten minutes of it: whatever may be kept of strangers is kept, and no more.
 #[test]
@@ -119,6 +127,80 @@ impl Flood<'_> {
         }
         self.net.run(1_000);
     }
+}
+
+/// What one node holds more than its data, and what reading one takes for the moment, bytes.
+const NODE: i64 = 4_000;
+const READING: i64 = 4 << 20;
+
+#[test]
+fn nodes_that_inflate_to_a_thousand_times_their_size_fill_what_is_bounded_in_bytes() {
+    let _turn = TURN.lock();
+    for (wire, wires) in [("DNS-SD", Wires::DNS_SD), ("go-micro's wire", MICRO)] {
+        for (senders, bound) in [(1, limits::SENDER_BYTES), (1_000, limits::VIEW_BYTES)] {
+            let mut net = Net::new(4, Weather::FAIR);
+            let (publisher, watcher) = (net.host_with(wires), net.host_with(wires));
+            net.watch(watcher, None);
+            net.register(publisher, &service("greeter", 0..10), 120);
+            net.run(5_000);
+            let empty = live();
+            // Each changes once more, while the one who watches does not read.
+            for round in 0..2 {
+                let txt = [0, 1, 2].map(|kind| heavy_txt(wires, kind, round));
+                for number in 0..1_000 {
+                    let from = SocketAddr::from((Ipv4Addr::from_bits(0x0a01_0000 + number % senders), 5_353));
+                    net.inject(from, Some(watcher), node(wires, number, txt[number as usize % 3].clone()));
+                    net.run(5);
+                }
+            }
+            let (held, dropped) = (live() - empty, net.hosts[watcher].dropped.clone());
+            println!("{wire}, {senders} senders: {} MB, {dropped:?}", held >> 20);
+            // The view, and what waits in the watch of what was before.
+            let most = 2 * bound as i64 * 5 / 4 + 1_000 * NODE + READING;
+            assert!(held <= most, "{wire}, {senders} senders: {held} bytes held, {most} at most");
+            let full = if senders == 1 { "sender-full" } else { "cache-full" };
+            assert!(dropped.get(full).is_some_and(|count| *count > 100), "{wire}: {dropped:?}");
+            assert_eq!(net.found(watcher, "greeter"), 10);
+        }
+    }
+}
+
+/// TXT of a few hundred bytes that inflates to a quarter of a megabyte: of text in the service's or the node's metadata, or of
+/// values.
+fn heavy_txt(wires: Wires, kind: u32, round: u32) -> Arc<[u8]> {
+    let text = json!({"m": format!("{round}{}", "a".repeat(250_000))});
+    let request = || json!({"name": "r", "type": "t", "values": vec![json!({"name": "v", "type": "t"}); 8_000]});
+    let (of_service, of_node, endpoints) = match kind {
+        0 => (text, json!({}), vec![]),
+        1 => (json!({}), text, vec![]),
+        _ => (json!({}), json!({}), vec![json!({"name": format!("e{round}"), "request": request()})]),
+    };
+    let strings: Vec<Vec<u8>> = if wires == MICRO {
+        let said = json!({"Service": "printer", "Version": "1", "Metadata": of_node, "ServiceMetadata": of_service, "Endpoints": endpoints, "Owner": "x", "Lease": 120, "Revision": round});
+        let hex = data_encoding::HEXLOWER.encode(&deflated(said.to_string().as_bytes()));
+        hex.as_bytes().chunks(255).map(<[u8]>::to_vec).collect()
+    } else {
+        let deflated = deflated(json!({"m": of_service, "n": of_node, "e": endpoints}).to_string().as_bytes());
+        let payload = deflated.chunks(250).enumerate().map(|(i, chunk)| [format!("z{i}=").as_bytes(), chunk].concat());
+        [b"service=printer".to_vec()].into_iter().chain(payload).collect()
+    };
+    strings.iter().flat_map(|text| [&[text.len() as u8], &text[..]].concat()).collect()
+}
+
+fn node(wires: Wires, number: u32, txt: Arc<[u8]>) -> Vec<u8> {
+    let under = if wires == MICRO { "printer.micro" } else { "_mdns-registry._tcp.local" };
+    let name = Name::from_dotted(&format!("x{number}.{under}")).unwrap();
+    let host = Name::from_dotted("stranger.local").unwrap();
+    let mut message = Builder::response(0, 8_952);
+    message.answer(&Flood::record(name.clone(), Data::Srv { port: 9, target: host.clone() }));
+    assert!(message.answer(&Flood::record(name, Data::Txt(txt))));
+    message.answer(&Flood::record(host, Data::A(Ipv4Addr::new(10, 1, 2, 3))));
+    message.finish()
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap()
 }
 
 #[test]

@@ -141,6 +141,9 @@ fn the_bounds_in_docs_limits_md_are_those_of_the_source() {
         ("INTEREST_MS", limits::INTEREST_MS),
         ("VIEW_NODES", limits::VIEW_NODES as u64),
         ("SENDER_NODES", limits::SENDER_NODES as u64),
+        ("VIEW_BYTES", limits::VIEW_BYTES as u64),
+        ("SENDER_BYTES", limits::SENDER_BYTES as u64),
+        ("CHANGE_BYTES", limits::CHANGE_BYTES as u64),
         ("TXT_BYTES", limits::TXT_BYTES as u64),
         ("INFLATED_BYTES", limits::INFLATED_BYTES as u64),
     ];

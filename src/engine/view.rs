@@ -60,6 +60,12 @@ pub struct Delta {
 }
 
 impl Delta {
+    /// What it keeps, bytes, if nobody else does.
+    pub fn heap_bytes(&self) -> usize {
+        let of = |listed: &Arc<Listed>| listed.record.node.heap_bytes() + listed.record.service.heap_bytes();
+        self.had.iter().chain(&self.now).map(of).sum()
+    }
+
     /// Whether a reader has nothing to be told.
     pub fn is_empty(&self) -> bool {
         match (&self.had, &self.now) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::engine::view::{Delta, Listed, View};
 use crate::event::{Action, Change, Event, Reason};
+use crate::limits;
 use crate::record::Key;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Watch {
     pending: BTreeMap<u64, Delta>,
     place: HashMap<Key, u64>,
     next_place: u64,
+    /// What waits, bytes.
+    bytes: usize,
     second_half: Option<Event>,
     resyncs: u64,
 }
@@ -49,6 +52,7 @@ impl Watch {
             pending: BTreeMap::new(),
             place: HashMap::new(),
             next_place: 0,
+            bytes: 0,
             second_half: None,
             resyncs: 0,
         }
@@ -90,28 +94,40 @@ impl Watch {
         match &self.phase {
             Phase::Snapshot { cursor } if cursor.as_ref().is_none_or(|cursor| delta.key > *cursor) => {}
             Phase::Live if self.pending.len() >= self.limit => self.start_over(),
-            Phase::Live => {
-                self.pending.insert(self.next_place, delta.clone());
-                self.next_place += 1;
-            }
+            Phase::Live => self.push(delta.clone()),
             _ => self.coalesce(delta),
+        }
+        if self.bytes > limits::VIEW_BYTES.max(self.limit.saturating_mul(limits::CHANGE_BYTES)) {
+            self.start_over();
         }
     }
 
+    fn push(&mut self, delta: Delta) {
+        self.bytes += delta.heap_bytes();
+        self.pending.insert(self.next_place, delta);
+        self.next_place += 1;
+    }
+
+    fn pull(&mut self, place: u64) -> Option<Delta> {
+        let delta = self.pending.remove(&place)?;
+        self.bytes -= delta.heap_bytes();
+        Some(delta)
+    }
+
     fn coalesce(&mut self, delta: &Delta) {
-        let merged = match self.place.remove(&delta.key).and_then(|place| self.pending.remove(&place)) {
+        let merged = match self.place.remove(&delta.key).and_then(|place| self.pull(place)) {
             Some(earlier) => Delta { had: earlier.had, ..delta.clone() },
             None => delta.clone(),
         };
         if !merged.is_empty() {
             self.place.insert(merged.key.clone(), self.next_place);
-            self.pending.insert(self.next_place, merged);
-            self.next_place += 1;
+            self.push(merged);
         }
     }
 
     fn start_over(&mut self) {
         self.pending.clear();
+        self.bytes = 0;
         self.place.clear();
         self.second_half = None;
         self.resync = true;
@@ -139,7 +155,8 @@ impl Watch {
                 return Some(Event::Synced);
             }
         }
-        let (_, delta) = self.pending.pop_first()?;
+        let first = *self.pending.first_key_value()?.0;
+        let delta = self.pull(first)?;
         self.place.remove(&delta.key);
         self.live_if_caught_up();
         self.tell(delta)

@@ -18,6 +18,11 @@ impl Compact {
         self.bytes().nth(1).map_or("", text)
     }
 
+    /// How much memory it takes, bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.0.len()
+    }
+
     /// Unique within the service.
     pub fn id(&self) -> &str {
         self.bytes().next().map_or("", text)

@@ -81,10 +81,38 @@ impl Service {
         to_json(self)
     }
 
+    /// How much memory its data take, bytes, about.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let endpoint = |e: &Endpoint| {
+            let values = [&e.request, &e.response].into_iter().flatten().map(Value::heap_bytes).sum::<usize>();
+            size_of::<Endpoint>() + text_bytes(&e.name) + metadata_bytes(&e.metadata) + values
+        };
+        let own = size_of::<Service>() + text_bytes(&self.name) + text_bytes(&self.version);
+        own + metadata_bytes(&self.metadata) + self.endpoints.iter().map(endpoint).sum::<usize>()
+    }
+
     /// Checks a descriptor that was built in Rust by the same rules as JSON.
     pub fn validate(&self) -> Result<()> {
         read::validate(self)
     }
+}
+
+impl Value {
+    fn heap_bytes(&self) -> usize {
+        let own = size_of::<Value>() + text_bytes(&self.name) + text_bytes(&self.r#type);
+        own + self.values.iter().map(Value::heap_bytes).sum::<usize>()
+    }
+}
+
+/// What the allocator adds to a text, bytes, about.
+const ALLOCATED: usize = 16;
+
+fn text_bytes(text: &str) -> usize {
+    ALLOCATED + text.len()
+}
+
+fn metadata_bytes(metadata: &Metadata) -> usize {
+    metadata.iter().map(|(key, value)| size_of::<(String, String)>() + text_bytes(key) + text_bytes(value)).sum()
 }
 
 /// Serializes plain data. Our types have string keys and no failing `Serialize`, so this is total.

@@ -1,6 +1,8 @@
 //! What other hosts publish, as far as anybody here wants it: instances, their hosts, and which
 //! registry each belongs to.
 
+mod addresses;
+
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -12,12 +14,12 @@ use super::interest::asks_for;
 use super::message::{Data, Record, IN};
 use super::name::Name;
 use super::publication::{give_back, strings};
+use super::room::Room;
 use super::zone::ZONE;
 use crate::limits;
 use crate::model::Service;
 use crate::record::{self, Key, Owner, Question, Time};
 use crate::refused::Refused;
-use crate::tally::Tally;
 use crate::wire::dnssd;
 
 /// Instances that wait for the rest of their records, at most; and how long, milliseconds.
@@ -25,11 +27,6 @@ const PARTIAL: usize = 4_096;
 const PARTIAL_MS: u64 = 10_000;
 /// How often they are looked through where there are too many, milliseconds.
 const SWEEP_MS: u64 = 1_000;
-/// Addresses of one host on one interface, at most.
-const ADDRESSES: usize = 16;
-/// What was heard so recently the cache-flush bit spares, milliseconds.
-const FLUSH_MS: u64 = 1_000;
-
 /// What a message said of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -77,6 +74,14 @@ struct Instance {
     from: IpAddr,
 }
 
+impl Instance {
+    /// What of it alone takes memory, bytes.
+    fn heap_bytes(&self) -> usize {
+        let raw = if let Txt::Raw(raw) = &self.txt { raw.len() } else { 0 };
+        raw + self.record.as_ref().map_or(0, |record| record.node.heap_bytes())
+    }
+}
+
 /// What is held of one registry.
 #[derive(Debug, Default)]
 struct Registry {
@@ -96,8 +101,7 @@ pub struct Cache {
     users: BTreeMap<Name, BTreeSet<Key>>,
     /// The registries of which something is held, by their host.
     owners: BTreeMap<Name, Owner>,
-    /// How many instances each sender said first.
-    said_by: Tally<IpAddr>,
+    room: Room,
     partial: usize,
     /// When what is left untold may be looked for again.
     swept: Time,
@@ -216,7 +220,7 @@ impl Cache {
 
     /// Makes a place for an instance, `whole` if the message describes it.
     fn open(&mut self, source: Source, key: &str, whole: bool, heard: &mut Vec<Heard>) -> bool {
-        let crowded = self.partial >= PARTIAL || self.instances.len() >= limits::VIEW_NODES;
+        let crowded = self.partial >= PARTIAL || self.room.is_full();
         if crowded && source.now >= self.swept {
             // What cannot be told has no lease that would end it.
             self.swept = Time(source.now.0 + SWEEP_MS);
@@ -224,20 +228,15 @@ impl Cache {
             let old: Vec<Key> = self.instances.iter().filter(|(_, i)| stale(i)).map(|(key, _)| key.clone()).collect();
             old.iter().for_each(|key| self.remove(key));
         }
-        if self.instances.len() >= limits::VIEW_NODES {
-            heard.push(Heard::Dropped(Refused::CacheFull));
-            return false;
-        }
-        if self.said_by.of(&source.from) >= limits::SENDER_NODES {
-            heard.push(Heard::Dropped(Refused::SenderFull));
-            return false;
-        }
-        if self.partial >= PARTIAL && !whole {
-            heard.push(Heard::Dropped(Refused::TooManyIncomplete));
-            return false;
-        }
         let Source { now, from, .. } = source;
-        self.said_by.add(from);
+        let room = match self.partial >= PARTIAL && !whole {
+            true => Err(Refused::TooManyIncomplete),
+            false => self.room.open(from),
+        };
+        if let Err(full) = room {
+            heard.push(Heard::Dropped(full));
+            return false;
+        }
         let instance = Instance {
             record: None,
             port: 0,
@@ -302,12 +301,17 @@ impl Cache {
 
     fn decode(&mut self, source: Source, key: &Key, data: &Arc<[u8]>, heard: &mut Vec<Heard>) {
         let Some(instance) = self.instances.get_mut(key) else { return };
+        let (from, had) = (instance.from, instance.heap_bytes());
         let texts = strings(data);
         let whole = texts.iter().any(|text| text.starts_with(b"port="));
+        let raw = if whole { 0 } else { data.len() };
         if !whole && instance.port == 0 {
+            if let Err(full) = self.room.admits(from, had, had + raw) {
+                return heard.push(Heard::Dropped(full));
+            }
             // The record is not to be read before its SRV record is there.
             instance.txt = Txt::Raw(data.clone());
-            return;
+            return self.room.change(from, had, instance.heap_bytes());
         }
         let leased = texts.iter().any(|text| text.starts_with(b"lease="));
         let record = match dnssd::decode(key, &texts, instance.port) {
@@ -320,6 +324,7 @@ impl Cache {
             }
             Err(reason) => {
                 instance.txt = Txt::Digest(digest(data));
+                self.room.change(from, had, instance.heap_bytes());
                 return heard.push(Heard::Dropped(reason));
             }
         };
@@ -333,16 +338,29 @@ impl Cache {
         if rewritten && !source.authoritative && Tag::of(&record.owner).is_some() {
             return self.doubt(source, key, heard);
         }
+        let bytes = raw + record.node.heap_bytes();
+        if let Err(full) = self.room.admits(from, had, bytes + record.service.heap_bytes()) {
+            return heard.push(Heard::Dropped(full));
+        }
         instance.reverted |= older;
         instance.doubtful = false;
         instance.txt = if whole { Txt::Digest(digest(data)) } else { Txt::Raw(data.clone()) };
+        self.room.change(from, had, bytes);
         let record = self.file(key, record);
-        if let Some(instance) = self.instances.get_mut(key) {
-            instance.told = false;
-            if instance.record.replace(Arc::new(record)).is_none() {
-                self.partial -= 1;
-            }
+        self.room.share(from, &record.service);
+        let Some(instance) = self.instances.get_mut(key) else { return };
+        instance.told = false;
+        match instance.record.replace(Arc::new(record)) {
+            Some(before) => self.unshare(&before),
+            None => self.partial -= 1,
         }
+    }
+
+    /// The record is held no more.
+    fn unshare(&mut self, record: &record::Record) {
+        let was_last = self.room.unshare(&record.service);
+        let said = self.registries.get_mut(&record.owner).filter(|_| was_last).map(|registry| &mut registry.said);
+        said.into_iter().for_each(|said| said.retain(|_, service| !Arc::ptr_eq(service, &record.service)));
     }
 
     /// Files a record under its registry, and lets it share what others of it say alike.
@@ -385,56 +403,6 @@ impl Cache {
         }
     }
 
-    /// Takes the address records of hosts in use; gives the instances whose addresses differ now.
-    fn take_addresses(&mut self, source: Source, records: &[&Record], heard: &mut Vec<Heard>) -> Vec<Key> {
-        let ip = |record: &Record| match record.data {
-            Data::A(v4) => Some(IpAddr::V4(v4)),
-            Data::Aaaa(v6) => Some(IpAddr::V6(v6)),
-            _ => None,
-        };
-        let mut by_host: BTreeMap<&Name, Vec<(IpAddr, &Record)>> = BTreeMap::new();
-        for record in records.iter().filter(|record| record.class == IN) {
-            if let Some(ip) = ip(record).filter(|_| self.users.contains_key(&record.name)) {
-                by_host.entry(&record.name).or_default().push((ip, record));
-            }
-        }
-        let (mut moved, mut changed) = (Vec::new(), Vec::new());
-        for (host, said) in by_host {
-            let known = self.hosts.entry(host.clone()).or_default();
-            let before: Vec<(u32, IpAddr)> = known.keys().copied().collect();
-            for v4 in [true, false] {
-                let of_family: Vec<_> = said.iter().filter(|(ip, _)| ip.is_ipv4() == v4).collect();
-                // Cache flush (RFC 6762 §10.2): what is older than a second is out of date; an answer has them all.
-                if of_family.iter().any(|(_, record)| record.flush && record.ttl > 0) {
-                    let fresh = |at: Time| source.now.0 < at.0 + FLUSH_MS && !source.authoritative;
-                    known.retain(|(on, ip), at| *on != source.interface || ip.is_ipv4() != v4 || fresh(*at));
-                }
-                for (ip, record) in of_family {
-                    let on = |entry: &&(u32, IpAddr)| entry.0 == source.interface;
-                    let place = (source.interface, *ip);
-                    if record.ttl == 0 {
-                        known.remove(&place);
-                    } else if known.contains_key(&place) || known.keys().filter(on).count() < ADDRESSES {
-                        known.insert(place, source.now);
-                    } else {
-                        heard.push(Heard::Dropped(Refused::TooManyAddresses));
-                    }
-                }
-            }
-            if !known.keys().eq(&before) {
-                moved.extend(self.users.get(host).into_iter().flatten().cloned());
-                changed.extend((!before.is_empty()).then(|| host.clone()));
-            }
-        }
-        for key in &moved {
-            self.instances.get_mut(key).into_iter().for_each(|instance| instance.told = false);
-        }
-        // One of the nodes brings the addresses of all.
-        let doubted: Vec<Key> = changed.iter().filter_map(|host| self.user_of(host).cloned()).collect();
-        doubted.iter().for_each(|key| self.doubt(source, key, heard));
-        moved
-    }
-
     fn doubt(&mut self, source: Source, key: &Key, heard: &mut Vec<Heard>) {
         if let Some(instance) = self.instances.get_mut(key).filter(|_| !source.authoritative) {
             instance.doubtful = true;
@@ -461,16 +429,6 @@ impl Cache {
         Some(if told { Heard::Repeated(key.clone()) } else { Heard::Changed(key.clone()) })
     }
 
-    fn let_go(&mut self, host: &Name, key: &Key) {
-        if let Some(users) = self.users.get_mut(host) {
-            users.remove(key);
-            if users.is_empty() {
-                self.users.remove(host);
-                self.hosts.remove(host);
-            }
-        }
-    }
-
     /// Forgets an instance.
     pub fn remove(&mut self, key: &str) {
         let Some((key, instance)) = self.instances.remove_entry(key) else { return };
@@ -478,9 +436,12 @@ impl Cache {
         if let Some(host) = &instance.host {
             self.let_go(host, &key);
         }
-        self.said_by.take(&instance.from);
+        self.room.close(instance.from, instance.heap_bytes());
         match &instance.record {
-            Some(record) => self.unfile(record),
+            Some(record) => {
+                self.unfile(record);
+                self.unshare(record);
+            }
             None => self.partial -= 1,
         }
     }
@@ -489,17 +450,6 @@ impl Cache {
     pub fn retain(&mut self, keep: impl Fn(&record::Record) -> bool) {
         let gone = |i: &Instance| i.record.as_ref().is_some_and(|record| !keep(record));
         let gone: Vec<Key> = self.instances.iter().filter(|(_, i)| gone(i)).map(|(key, _)| key.clone()).collect();
-        gone.iter().for_each(|key| self.remove(key));
-    }
-
-    /// Forgets addresses heard on interfaces that are gone.
-    pub fn forget_interfaces(&mut self, there: &BTreeSet<u32>) {
-        self.hosts.values_mut().for_each(|known| known.retain(|(on, _), _| there.contains(on)));
-        let hosts = &self.hosts;
-        let unreachable =
-            |i: &Instance| i.host.as_ref().is_some_and(|host| hosts.get(host).is_some_and(BTreeMap::is_empty));
-        let gone: Vec<Key> =
-            self.instances.iter().filter(|(_, i)| unreachable(i)).map(|(key, _)| key.clone()).collect();
         gone.iter().for_each(|key| self.remove(key));
     }
 

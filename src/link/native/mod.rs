@@ -25,6 +25,7 @@ mod peers;
 mod publication;
 mod querier;
 mod responder;
+mod room;
 mod serve;
 mod site;
 pub mod socket;

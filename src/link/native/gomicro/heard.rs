@@ -11,10 +11,10 @@ use crate::link::native::interest::asks_for;
 use crate::link::native::message::{Data, Message, Record as Dns, IN};
 use crate::link::native::name::Name;
 use crate::link::native::publication::strings;
+use crate::link::native::room::Room;
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Record, Time};
 use crate::refused::{Refusals, Refused};
-use crate::tally::Tally;
 use crate::wire::gomicro as wire;
 
 /// Entries taken of one message; go-micro says one.
@@ -94,8 +94,7 @@ pub struct Heard {
     /// Digests of what this process, or DNS-SD, says too.
     twins: HashSet<u64>,
     swept: Time,
-    /// How many nodes each sender said first.
-    said_by: Tally<IpAddr>,
+    room: Room,
     hasher: RandomState,
 }
 
@@ -177,6 +176,7 @@ impl Heard {
 
     fn put(&mut self, source: Source, domain: Domain, record: Record, digest: u64) -> Outcome {
         let key = record.key.clone();
+        let (bytes, mut had) = (heap_bytes(&record), 0);
         if let Some(known) = self.nodes.get(&key) {
             if known.reach.1 != source.from {
                 return Outcome::Doubted(key);
@@ -184,13 +184,16 @@ impl Heard {
             if known.record.revision > record.revision {
                 return Outcome::Dropped(Refused::OlderRevision);
             }
-            self.remove(&key);
-        } else if self.nodes.len() >= limits::VIEW_NODES {
-            return Outcome::Dropped(Refused::CacheFull);
-        } else if self.said_by.of(&source.from) >= limits::SENDER_NODES {
-            return Outcome::Dropped(Refused::SenderFull);
+            had = heap_bytes(&known.record);
         }
-        self.said_by.add(source.from);
+        if let Err(full) = self.room.admits(source.from, had, bytes) {
+            return Outcome::Dropped(full);
+        }
+        self.remove(&key);
+        if let Err(full) = self.room.open(source.from) {
+            return Outcome::Dropped(full);
+        }
+        self.room.change(source.from, 0, bytes);
         self.digests.insert(digest, key.clone());
         let (record, reach) = (Arc::new(record), (source.interface, source.from));
         self.nodes.insert(key.clone(), Node { record, domain, digest, reach, heard: source.now });
@@ -201,7 +204,7 @@ impl Heard {
     pub fn remove(&mut self, key: &str) {
         let Some(node) = self.nodes.remove(key) else { return };
         self.digests.remove(&node.digest);
-        self.said_by.take(&node.reach.1);
+        self.room.close(node.reach.1, heap_bytes(&node.record));
     }
 
     /// Forgets the services that `keep` does not want.
@@ -228,4 +231,9 @@ impl Heard {
             self.forget(|node| now.0 >= node.heard.0 + u64::from(node.record.lease) * 1_000 + SWEEP_MS);
         }
     }
+}
+
+/// What a node takes, bytes.
+fn heap_bytes(record: &Record) -> usize {
+    record.node.heap_bytes() + record.service.heap_bytes()
 }

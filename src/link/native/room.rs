@@ -1,0 +1,115 @@
+//! How much of what others say on one wire may be held: nodes and bytes, in all and of one sender.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::publication::give_back;
+use crate::limits;
+use crate::model::Service;
+use crate::refused::Refused;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    nodes: usize,
+    bytes: usize,
+}
+
+/// A service that nodes share.
+#[derive(Debug)]
+struct Shared {
+    nodes: usize,
+    /// Who is charged with it.
+    from: IpAddr,
+    bytes: usize,
+}
+
+/// What is taken.
+#[derive(Debug, Default)]
+pub struct Room {
+    all: Taken,
+    senders: HashMap<IpAddr, Taken>,
+    /// By the address in memory, at which it stays while a node has it.
+    services: HashMap<usize, Shared>,
+}
+
+impl Room {
+    /// Whether there is no place for one more node.
+    pub fn is_full(&self) -> bool {
+        self.all.nodes >= limits::VIEW_NODES
+    }
+
+    /// Takes the place of a node that this sender says first.
+    pub fn open(&mut self, from: IpAddr) -> Result<(), Refused> {
+        if self.is_full() {
+            return Err(Refused::CacheFull);
+        }
+        if self.of(&from).nodes >= limits::SENDER_NODES {
+            return Err(Refused::SenderFull);
+        }
+        self.all.nodes += 1;
+        self.senders.entry(from).or_default().nodes += 1;
+        Ok(())
+    }
+
+    /// Gives the place of a node back, and the bytes that it had.
+    pub fn close(&mut self, from: IpAddr, bytes: usize) {
+        self.all.nodes -= 1;
+        self.senders.entry(from).or_default().nodes -= 1;
+        self.change(from, bytes, 0);
+    }
+
+    /// Whether a node may have so many bytes instead of those that it had.
+    pub fn admits(&self, from: IpAddr, had: usize, bytes: usize) -> Result<(), Refused> {
+        let grown = |taken: Taken| (taken.bytes + bytes).saturating_sub(had);
+        match () {
+            () if bytes <= had => Ok(()),
+            () if grown(self.all) > limits::VIEW_BYTES => Err(Refused::CacheFull),
+            () if grown(self.of(&from)) > limits::SENDER_BYTES => Err(Refused::SenderFull),
+            () => Ok(()),
+        }
+    }
+
+    /// A node has so many bytes instead of those that it had.
+    pub fn change(&mut self, from: IpAddr, had: usize, bytes: usize) {
+        self.all.bytes = self.all.bytes + bytes - had;
+        let taken = self.senders.entry(from).or_default();
+        taken.bytes = taken.bytes + bytes - had;
+        if taken.nodes == 0 && taken.bytes == 0 {
+            self.senders.remove(&from);
+            give_back(&mut self.senders);
+        }
+    }
+
+    /// A node has this service, which others may share.
+    pub fn share(&mut self, from: IpAddr, service: &Arc<Service>) {
+        let bytes = service.heap_bytes();
+        let shared = self.services.entry(address(service)).or_insert(Shared { nodes: 0, from, bytes });
+        shared.nodes += 1;
+        if shared.nodes == 1 {
+            self.change(from, 0, bytes);
+        }
+    }
+
+    /// A node has it no more; whether none has it.
+    pub fn unshare(&mut self, service: &Arc<Service>) -> bool {
+        let Some(shared) = self.services.get_mut(&address(service)) else { return true };
+        shared.nodes -= 1;
+        if shared.nodes > 0 {
+            return false;
+        }
+        let (from, bytes) = (shared.from, shared.bytes);
+        self.services.remove(&address(service));
+        give_back(&mut self.services);
+        self.change(from, bytes, 0);
+        true
+    }
+
+    fn of(&self, from: &IpAddr) -> Taken {
+        self.senders.get(from).copied().unwrap_or_default()
+    }
+}
+
+fn address(service: &Arc<Service>) -> usize {
+    Arc::as_ptr(service) as usize
+}
