@@ -54,6 +54,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// How much memory its data take, bytes, about, if no other node shares them.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.node.heap_bytes() + self.service.heap_bytes()
+    }
+
     /// Whether both say the same to a reader: all but revision and lease.
     pub fn same_data(&self, other: &Record) -> bool {
         self.node == other.node && (Arc::ptr_eq(&self.service, &other.service) || self.service == other.service)

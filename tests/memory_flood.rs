@@ -137,7 +137,7 @@ const READING: i64 = 4 << 20;
 fn nodes_that_inflate_to_a_thousand_times_their_size_fill_what_is_bounded_in_bytes() {
     let _turn = TURN.lock();
     for (wire, wires) in [("DNS-SD", Wires::DNS_SD), ("go-micro's wire", MICRO)] {
-        for (senders, bound) in [(1, limits::SENDER_BYTES), (1_000, limits::VIEW_BYTES)] {
+        for (senders, bound) in [(1, limits::SENDER_BYTES), (300, limits::VIEW_BYTES)] {
             let mut net = Net::new(4, Weather::FAIR);
             let (publisher, watcher) = (net.host_with(wires), net.host_with(wires));
             net.watch(watcher, None);
@@ -147,19 +147,19 @@ fn nodes_that_inflate_to_a_thousand_times_their_size_fill_what_is_bounded_in_byt
             // Each changes once more, while the one who watches does not read.
             for round in 0..2 {
                 let txt = [0, 1, 2].map(|kind| heavy_txt(wires, kind, round));
-                for number in 0..1_000 {
+                for number in 0..300 {
                     let from = SocketAddr::from((Ipv4Addr::from_bits(0x0a01_0000 + number % senders), 5_353));
                     net.inject(from, Some(watcher), node(wires, number, txt[number as usize % 3].clone()));
-                    net.run(5);
+                    net.run(10);
                 }
             }
             let (held, dropped) = (live() - empty, net.hosts[watcher].dropped.clone());
             println!("{wire}, {senders} senders: {} MB, {dropped:?}", held >> 20);
             // The view, and what waits in the watch of what was before.
-            let most = 2 * bound as i64 * 5 / 4 + 1_000 * NODE + READING;
+            let most = 2 * bound as i64 * 5 / 4 + 300 * NODE + READING;
             assert!(held <= most, "{wire}, {senders} senders: {held} bytes held, {most} at most");
             let full = if senders == 1 { "sender-full" } else { "cache-full" };
-            assert!(dropped.get(full).is_some_and(|count| *count > 100), "{wire}: {dropped:?}");
+            assert!(dropped.contains_key(full) && dropped.contains_key("reading-limited"), "{wire}: {dropped:?}");
             assert_eq!(net.found(watcher, "greeter"), 10);
         }
     }

@@ -125,7 +125,7 @@ fn the_session_of_the_readme_runs_as_it_is_shown() {
 #[test]
 fn the_bounds_in_docs_limits_md_are_those_of_the_source() {
     let document = read("docs/limits.md");
-    let bounds: [(&str, u64); 17] = [
+    let bounds: [(&str, u64); 20] = [
         ("CALL_JSON_BYTES", limits::CALL_JSON_BYTES as u64),
         ("CALL_NODES", limits::CALL_NODES as u64),
         ("JSON_DEPTH", limits::JSON_DEPTH as u64),

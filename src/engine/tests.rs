@@ -233,3 +233,24 @@ fn a_new_version_is_a_delete_and_a_create_under_one_key() {
     let [(Action::Delete, old, _), (Action::Create, new, version)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((old, version.as_str()), (new, "2"));
 }
+
+#[test]
+fn a_watch_that_is_not_read_keeps_no_more_than_a_view_may_hold_and_starts_over() {
+    let mut engine = engine();
+    let options = |queue| WatchOptions { service: None, queue };
+    let watches = [1_000, 40_000].map(|queue| engine.watch(START, &options(queue), SECOND));
+    engine.handle_sighting(START, &Sighting::Settled(Question::Everything));
+    let _ = watches.map(|watch| told(&mut engine, watch));
+    let changes = 2 * limits::VIEW_BYTES / 250_000;
+    for revision in 1..=changes as u64 {
+        let Sighting::Seen { record, reach } = seen("k", "greeter", "eth0") else { unreachable!() };
+        let metadata = [("m".to_owned(), format!("{revision}{}", "a".repeat(250_000)))].into();
+        let node = Node { id: "n".into(), port: 80, metadata, ..Node::default() };
+        let record = Arc::new(Record { revision, node: (&node).into(), ..Record::clone(&record) });
+        engine.handle_sighting(START, &Sighting::Seen { record, reach });
+    }
+    let [small, large] = watches.map(|watch| told(&mut engine, watch));
+    assert_eq!(small[0], "resync");
+    assert!(small.len() < 5, "{}", small.len());
+    assert_eq!(large.len(), changes, "a queue of 40,000 may hold 8 KiB a change");
+}

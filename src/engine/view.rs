@@ -62,8 +62,7 @@ pub struct Delta {
 impl Delta {
     /// What it keeps, bytes, if nobody else does.
     pub fn heap_bytes(&self) -> usize {
-        let of = |listed: &Arc<Listed>| listed.record.node.heap_bytes() + listed.record.service.heap_bytes();
-        self.had.iter().chain(&self.now).map(of).sum()
+        self.had.iter().chain(&self.now).map(|listed| listed.record.heap_bytes()).sum()
     }
 
     /// Whether a reader has nothing to be told.

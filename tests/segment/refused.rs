@@ -459,6 +459,11 @@ provoked! {
         say_printers(scene, 0, 0..limits::SENDER_NODES + 1, |_| None);
         2..=2
     }
+    ReadingLimited on Wires::DNS_SD; more_of_one_address_than_is_read_at_once: |scene| {
+        let payload = deflated(format!(r#"{{"m":{{"a":"{}"}}}}"#, "a".repeat(200_000)).as_bytes());
+        (0..100).for_each(|i| scene.describe(format!("x{i}").as_bytes(), &[b"service=printer", &[b"z0=", &payload[..]].concat()]));
+        15..=17
+    }
     TooManyIncomplete on Wires::DNS_SD; a_node_too_many_that_is_only_pointed_to: |scene| {
         for chunk in (0..4_100).collect::<Vec<usize>>().chunks(100) {
             let pointer = |i: &usize| record(service_type(), 120, Data::Ptr(instance(&format!("x{i}").into())));

@@ -14,6 +14,7 @@ use super::interest::asks_for;
 use super::message::{Data, Record, IN};
 use super::name::Name;
 use super::publication::{give_back, strings};
+use super::reading::Reading;
 use super::room::Room;
 use super::zone::ZONE;
 use crate::limits;
@@ -102,6 +103,7 @@ pub struct Cache {
     /// The registries of which something is held, by their host.
     owners: BTreeMap<Name, Owner>,
     room: Room,
+    reading: Reading,
     partial: usize,
     /// When what is left untold may be looked for again.
     swept: Time,
@@ -314,7 +316,8 @@ impl Cache {
             return self.room.change(from, had, instance.heap_bytes());
         }
         let leased = texts.iter().any(|text| text.starts_with(b"lease="));
-        let record = match dnssd::decode(key, &texts, instance.port) {
+        let decode = || dnssd::decode(key, &texts, instance.port);
+        let record = match self.reading.read((source.now, source.from), data.len(), decode) {
             Ok(mut record) => {
                 if let Some(ttl) = instance.ttl.filter(|_| !leased) {
                     let lease = (u64::from(ttl) * 1_000).clamp(*limits::TTL_MS.start(), *limits::TTL_MS.end());
@@ -322,6 +325,7 @@ impl Cache {
                 }
                 record
             }
+            Err(Refused::ReadingLimited) => return heard.push(Heard::Dropped(Refused::ReadingLimited)),
             Err(reason) => {
                 instance.txt = Txt::Digest(digest(data));
                 self.room.change(from, had, instance.heap_bytes());
@@ -339,7 +343,7 @@ impl Cache {
             return self.doubt(source, key, heard);
         }
         let bytes = raw + record.node.heap_bytes();
-        if let Err(full) = self.room.admits(from, had, bytes + record.service.heap_bytes()) {
+        if let Err(full) = self.room.admits(from, had, raw + record.heap_bytes()) {
             return heard.push(Heard::Dropped(full));
         }
         instance.reverted |= older;

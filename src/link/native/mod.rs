@@ -24,6 +24,7 @@ mod pack;
 mod peers;
 mod publication;
 mod querier;
+mod reading;
 mod responder;
 mod room;
 mod serve;

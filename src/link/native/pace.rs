@@ -5,21 +5,22 @@ use crate::record::Time;
 /// So many at once, and so many a second.
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    burst: u64,
-    per_second: u64,
-    /// Thousandths of one.
-    left: u64,
+    burst: i64,
+    per_second: i64,
+    /// Thousandths of one; less than none is owed.
+    left: i64,
     filled: Time,
 }
 
 impl Bucket {
     /// A full one.
     pub fn new(burst: u64, per_second: u64) -> Bucket {
+        let (burst, per_second) = (burst.cast_signed(), per_second.cast_signed());
         Bucket { burst, per_second, left: burst * 1_000, filled: Time(0) }
     }
 
     fn fill(&mut self, now: Time) {
-        let passed = now.0.saturating_sub(self.filled.0);
+        let passed = now.0.saturating_sub(self.filled.0).cast_signed();
         self.left = self.left.saturating_add(passed.saturating_mul(self.per_second)).min(self.burst * 1_000);
         self.filled = self.filled.max(now);
     }
@@ -27,24 +28,30 @@ impl Bucket {
     /// Takes `n` if there are so many.
     pub fn take(&mut self, now: Time, n: u64) -> bool {
         self.fill(now);
-        let enough = self.left >= n * 1_000;
+        let enough = self.left >= n.cast_signed() * 1_000;
         if enough {
-            self.left -= n * 1_000;
+            self.left -= n.cast_signed() * 1_000;
         }
         enough
+    }
+
+    /// Takes `n`, also of what there will be.
+    pub fn owe(&mut self, now: Time, n: u64) {
+        self.fill(now);
+        self.left -= n.cast_signed() * 1_000;
     }
 
     /// How many there are.
     pub fn left(&mut self, now: Time) -> u64 {
         self.fill(now);
-        self.left / 1_000
+        self.left.max(0).cast_unsigned() / 1_000
     }
 
     /// When one will be there.
     pub fn next(&mut self, now: Time) -> Time {
         self.fill(now);
-        let missing = 1_000_u64.saturating_sub(self.left);
-        Time(now.0 + missing.div_ceil(self.per_second.max(1)))
+        let missing = (1_000 - self.left).max(0).cast_unsigned();
+        Time(now.0 + missing.div_ceil(self.per_second.max(1).cast_unsigned()))
     }
 }
 
@@ -61,6 +68,14 @@ mod tests {
         assert_eq!(taken(&mut bucket, 1_099), 0);
         assert_eq!(taken(&mut bucket, 1_200), 2);
         assert_eq!(taken(&mut bucket, 1_000_000), 3);
+    }
+
+    #[test]
+    fn what_is_owed_is_paid_before_more_is_given() {
+        let mut bucket = Bucket::new(3, 10);
+        bucket.owe(Time(1_000), 5);
+        assert_eq!(bucket.next(Time(1_000)), Time(1_300));
+        assert_eq!((bucket.left(Time(1_299)), bucket.left(Time(1_300))), (0, 1));
     }
 
     #[test]

@@ -113,3 +113,52 @@ impl Room {
 fn address(service: &Arc<Service>) -> usize {
     Arc::as_ptr(service) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const TWO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
+    fn is_empty(room: &Room) -> bool {
+        (room.all.nodes, room.all.bytes, room.senders.len(), room.services.len()) == (0, 0, 0, 0)
+    }
+
+    #[test]
+    fn a_shared_service_is_charged_once_until_its_last_node_is_gone() {
+        let mut room = Room::default();
+        let service = Arc::new(Service { name: "greeter".repeat(30), ..Service::default() });
+        for from in [ONE, TWO] {
+            room.open(from).unwrap();
+            room.share(from, &service);
+        }
+        let bytes = service.heap_bytes();
+        assert!(bytes > 210 && room.all.bytes == bytes && room.of(&ONE).bytes == bytes);
+        room.close(ONE, 0);
+        assert!(!room.unshare(&service));
+        assert_eq!((room.all.bytes, room.of(&ONE).bytes), (bytes, bytes), "the other still has it");
+        room.close(TWO, 0);
+        assert!(room.unshare(&service) && is_empty(&room), "{room:?}");
+    }
+
+    #[test]
+    fn what_is_full_takes_no_more_but_what_is_smaller_than_before() {
+        let mut room = Room::default();
+        let half = limits::SENDER_BYTES / 2;
+        for from in [ONE, ONE, TWO, TWO] {
+            room.open(from).unwrap();
+            assert_eq!(room.admits(from, 0, half), Ok(()));
+            room.change(from, 0, half);
+        }
+        assert_eq!(room.admits(ONE, half, half + 1), Err(Refused::CacheFull));
+        assert_eq!(room.admits(ONE, half, half - 1), Ok(()));
+        room.close(TWO, half);
+        assert_eq!(room.admits(ONE, half, half + 1), Err(Refused::SenderFull));
+        assert_eq!(room.admits(TWO, 0, half), Ok(()));
+        room.close(TWO, half);
+        room.close(ONE, half);
+        room.close(ONE, half);
+        assert!(is_empty(&room), "{room:?}");
+    }
+}

@@ -11,6 +11,7 @@ use crate::link::native::interest::asks_for;
 use crate::link::native::message::{Data, Message, Record as Dns, IN};
 use crate::link::native::name::Name;
 use crate::link::native::publication::strings;
+use crate::link::native::reading::Reading;
 use crate::link::native::room::Room;
 use crate::options::Domain;
 use crate::record::{Key, Owner, Question, Record, Time};
@@ -95,6 +96,7 @@ pub struct Heard {
     twins: HashSet<u64>,
     swept: Time,
     room: Room,
+    reading: Reading,
     hasher: RandomState,
 }
 
@@ -152,7 +154,8 @@ impl Heard {
             return Outcome::Repeated(key);
         }
         let labels: Vec<&[u8]> = entry.name.labels().collect();
-        let record = match wire::decode(&labels, &strings(entry.txt), entry.port, entry.address) {
+        let decode = || wire::decode(&labels, &strings(entry.txt), entry.port, entry.address);
+        let record = match self.reading.read((source.now, source.from), entry.txt.len(), decode) {
             Ok(record) if !wanted(&record.service.name) => return Outcome::Nothing,
             Ok(record) => record,
             Err(reason) => return Outcome::Dropped(reason),
@@ -176,7 +179,7 @@ impl Heard {
 
     fn put(&mut self, source: Source, domain: Domain, record: Record, digest: u64) -> Outcome {
         let key = record.key.clone();
-        let (bytes, mut had) = (heap_bytes(&record), 0);
+        let (bytes, mut had) = (record.heap_bytes(), 0);
         if let Some(known) = self.nodes.get(&key) {
             if known.reach.1 != source.from {
                 return Outcome::Doubted(key);
@@ -184,7 +187,7 @@ impl Heard {
             if known.record.revision > record.revision {
                 return Outcome::Dropped(Refused::OlderRevision);
             }
-            had = heap_bytes(&known.record);
+            had = known.record.heap_bytes();
         }
         if let Err(full) = self.room.admits(source.from, had, bytes) {
             return Outcome::Dropped(full);
@@ -204,7 +207,7 @@ impl Heard {
     pub fn remove(&mut self, key: &str) {
         let Some(node) = self.nodes.remove(key) else { return };
         self.digests.remove(&node.digest);
-        self.room.close(node.reach.1, heap_bytes(&node.record));
+        self.room.close(node.reach.1, node.record.heap_bytes());
     }
 
     /// Forgets the services that `keep` does not want.
@@ -231,9 +234,4 @@ impl Heard {
             self.forget(|node| now.0 >= node.heard.0 + u64::from(node.record.lease) * 1_000 + SWEEP_MS);
         }
     }
-}
-
-/// What a node takes, bytes.
-fn heap_bytes(record: &Record) -> usize {
-    record.node.heap_bytes() + record.service.heap_bytes()
 }
