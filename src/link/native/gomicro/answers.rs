@@ -20,8 +20,8 @@ use crate::refused::{Refusals, Refused};
 
 /// Messages at once and a second: go-micro waits 100 ms, and its buffer, of the default size, holds some 200.
 const PACE: (u64, u64) = (64, 16_000);
-/// Bytes to one address, at once and a second.
-const OF_SOURCE: (u64, u64) = (4 << 20, 4 << 20);
+/// Bytes to one address, at once and a second: go-micro's buffer holds less than these at once.
+const OF_SOURCE: (u64, u64) = (512 << 10, 4 << 20);
 /// Addresses that are answered within a second, at most.
 const SOURCES: usize = 256;
 /// Questions that are being answered at once, of all and of one address.
