@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::time::{clock_gettime, ClockId};
 
 use crate::lab::Host;
-use crate::peer::{id, register, Peer, Present, State};
+use crate::peer::{id, register, Peer, Present};
 
 /// How often it is asked.
 const LOOK: Duration = Duration::from_millis(20);
@@ -113,8 +113,23 @@ pub fn all_see<'a>(
     Some(Duration::from_nanos(last - began))
 }
 
-/// What holds of every peer at rest: I3, I4 and I7. What all see, if they see the same.
+/// Within it a peer at rest lets go of what it held for a moment.
+const RETURNS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What holds of every peer at rest: I3, I4, I6 and I7. What all see, if they see the same.
 pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
+    sound_by(peers, Peer::present)
+}
+
+/// The same, I3 of the nodes that peers register, whatever others say.
+pub fn sound_of_ours<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
+    sound_by(peers, Peer::present_of_ours)
+}
+
+fn sound_by<'a>(
+    peers: impl IntoIterator<Item = &'a mut Peer>,
+    present: fn(&mut Peer) -> Result<Present, String>,
+) -> Result<Present, String> {
     let mut common: Option<Present> = None;
     for peer in peers {
         let state = peer.state();
@@ -124,7 +139,8 @@ pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Presen
         if !state.panics.is_empty() {
             return Err(format!("I7: {:?}", state.panics));
         }
-        let present = peer.present()?;
+        within(RETURNS_WITHIN, || peer.returned())?;
+        let present = present(peer)?;
         match &common {
             Some(common) if *common != present => {
                 return Err(format!("one sees {} nodes, another {} or others", common.len(), present.len()))
@@ -133,17 +149,6 @@ pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Presen
         }
     }
     Ok(common.unwrap_or_default())
-}
-
-/// Nothing is held that was not before (I6).
-pub fn returned(before: &State, after: &State) -> Result<(), String> {
-    if after.descriptors > before.descriptors || after.threads > before.threads {
-        return Err(format!(
-            "I6: {} descriptors and {} threads, before {} and {}",
-            after.descriptors, after.threads, before.descriptors, before.threads
-        ));
-    }
-    Ok(())
 }
 
 pub fn deleted<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> u64 {

@@ -1,7 +1,7 @@
 //! What all say by multicast, on both wires, held to I8 as it passes, and forgotten.
 //!
 //! By one address no record that lives is multicast twice within a second, but
-//! - addresses behind records of instances: with them a message is whole to software that takes each by itself;
+//! - addresses behind records of instances, also beside their goodbye: with them a message is whole to software that takes each by itself;
 //! - pointers and SRV beside a TXT record that has changed: a change is announced at once, and whole (RFC 6762 §8.4);
 //! - what that address has said goodbye for meanwhile: it is new.
 //!
@@ -90,10 +90,10 @@ impl Heard {
         }
         let Some(message) = parse(&packet.payload).filter(|message| message.response) else { return };
         let (from, packet) = (packet.source.ip(), Arc::new(packet));
-        let records = message.answers.iter().chain(&message.additionals);
-        let (alive, gone): (Vec<&Record>, Vec<&Record>) = records.partition(|record| record.ttl > 0);
+        let records: Vec<&Record> = message.answers.iter().chain(&message.additionals).collect();
+        let tells_of_instances = records.iter().any(|record| instance(record).is_some());
+        let (alive, gone): (Vec<&Record>, Vec<&Record>) = records.into_iter().partition(|record| record.ttl > 0);
         gone.into_iter().for_each(|record| drop(self.last.remove(&said(from, record))));
-        let tells_of_instances = alive.iter().any(|record| instance(record).is_some());
         let changed: HashSet<&Name> = alive
             .iter()
             .filter(|record| matches!(record.data, Data::Txt(_)) && self.was_said(&packet, record).is_none())
