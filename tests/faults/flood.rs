@@ -271,6 +271,7 @@ fn flooded(
     scene.other.register(NODES / 2..NODES, 120, 1);
     let came = all_changed(&mut scene.subject, changed);
     let left = scene.subject.state();
+    peak.look(&left, &scene.before, kept_by_peer);
     let resident = measure::most_resident(scene.subject.process.pid()) - scene.before.resident;
     let measured = format!(
         "at least {taken_in} taken in of {sent} from {sources} addresses in {}; refused: {}; at most {} nodes seen; live heap {} \

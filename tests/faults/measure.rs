@@ -1,6 +1,6 @@
 //! What a scenario measures, and how its peers are held to what must always be so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::thread;
@@ -143,7 +143,12 @@ fn sound_by<'a>(
         let present = present(peer)?;
         match &common {
             Some(common) if *common != present => {
-                return Err(format!("one sees {} nodes, another {} or others", common.len(), present.len()))
+                return Err(format!(
+                    "one sees {} nodes, another {}: {}",
+                    common.len(),
+                    present.len(),
+                    differ(&rounds(common), &rounds(&present))
+                ))
             }
             _ => common = Some(present),
         }
@@ -153,6 +158,24 @@ fn sound_by<'a>(
 
 pub fn deleted<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> u64 {
     peers.into_iter().map(|peer| peer.state().deleted).sum()
+}
+
+fn rounds(present: &Present) -> BTreeMap<String, u64> {
+    present.iter().map(|(id, place)| (id.clone(), place.round)).collect()
+}
+
+/// The first nodes that two know otherwise, with the rounds they know.
+fn differ(one: &BTreeMap<String, u64>, other: &BTreeMap<String, u64>) -> String {
+    let ids: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let differing = ids.into_iter().filter(|id| one.get(*id) != other.get(*id));
+    let told = |round: Option<&u64>| round.map_or("none".into(), |round| format!("round {round}"));
+    let listed: Vec<String> =
+        differing.take(3).map(|id| format!("{id} {}, {}", told(one.get(id)), told(other.get(id)))).collect();
+    if listed.is_empty() {
+        "at other places".into()
+    } else {
+        listed.join("; ")
+    }
 }
 
 /// What is registered: the round of each node.
@@ -202,11 +225,16 @@ impl Truth {
 
     /// I1: what is seen is what is registered, in its last round.
     pub fn is(&self, present: &Present) -> Result<(), String> {
-        let seen: BTreeMap<&String, u64> = present.iter().map(|(id, place)| (id, place.round)).collect();
+        let seen = rounds(present);
         let wanted: BTreeMap<String, u64> = self.0.iter().map(|(node, round)| (id(*node), *round)).collect();
-        match seen.iter().map(|(id, round)| (*id, round)).eq(&wanted) {
+        match seen == wanted {
             true => Ok(()),
-            false => Err(format!("I1: {} nodes are seen, {} are registered, or others", seen.len(), wanted.len())),
+            false => Err(format!(
+                "I1: {} nodes are seen, {} are registered: {}",
+                seen.len(),
+                wanted.len(),
+                differ(&seen, &wanted)
+            )),
         }
     }
 
