@@ -7,7 +7,7 @@ use mdns_registry::LinkKind;
 
 use crate::lab::avahi::Avahi;
 use crate::lab::{Host, Lab, SOON};
-use crate::measure::{now, seconds, since, within, Truth};
+use crate::measure::{now, seconds, since, sound_of_ours, within, Truth};
 use crate::peer::Peer;
 use crate::relay::{Relay, Weather};
 use crate::report::Outcome;
@@ -94,5 +94,9 @@ fn beside_avahi(link: LinkKind, avahi_first: bool) -> Outcome {
         (_, Err(seen)) => return Outcome::missed(format!("we see {seen:?} nodes, not 3, one of them of avahi")),
         (Ok(ours), Ok(theirs)) => (ours, theirs),
     };
-    Outcome::new(true, format!("avahi sees ours after {}, we see its after {}", seconds(ours), seconds(theirs)))
+    let measured = format!("avahi sees ours after {}, we see its after {}", seconds(ours), seconds(theirs));
+    Outcome::new(true, measured).and(sound_of_ours(&mut peers).and_then(|present| match present.len() {
+        2 => Ok(()),
+        count => Err(format!("{count} of our 2 nodes are seen")),
+    }))
 }

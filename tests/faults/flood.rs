@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
+use mdns_registry::link::native::message::{rtype, Builder, Question};
 use mdns_registry::link::native::name::Name;
 use mdns_registry::LinkKind;
 use serde_json::{json, Value};
@@ -16,9 +16,12 @@ use crate::lab::fold::Fold;
 use crate::lab::radio::in_the_group;
 use crate::lab::role::MDNS_GROUP;
 use crate::lab::{Host, Lab};
-use crate::measure::{self, all_see, megabytes, now, seconds, sent, within};
+use crate::measure::{self, all_see, megabytes, now, seconds, sent, sound_of_ours, within};
 use crate::peer::{Peer, State, FLEET};
 use crate::report::Outcome;
+use crate::strangers::{
+    deflated, go_micro_text, inflating, plain, said_by_dns_sd, said_by_go_micro, to_be_spoiled, OURS,
+};
 
 const NODES: u32 = 100;
 /// A look is taken at the clock after so many.
@@ -47,24 +50,13 @@ impl Scene {
         Scene { subject, other, on, stranger, before, _lab: lab }
     }
 
-    /// All nodes that there are in truth are seen and found (I3), and none was ever told as deleted; I4.
+    /// All nodes that there are in truth are seen and found, and none was ever told as deleted.
     fn sound(mut self) -> Result<(), String> {
-        let mut present = Vec::new();
-        for peer in [&mut self.subject, &mut self.other] {
-            let state = peer.state();
-            if let Some(broken) = state.broken {
-                return Err(format!("I4: {broken}"));
-            }
-            let left = peer.present_of_ours()?;
-            if left.len() != NODES as usize || state.ours_deleted > 0 {
-                let (left, deleted) = (left.len(), state.ours_deleted);
-                return Err(format!("{left} of {NODES} nodes are left, {deleted} were told as deleted"));
-            }
-            present.push(left);
-        }
-        match present[0] == present[1] {
+        let left = sound_of_ours([&mut self.subject, &mut self.other])?.len();
+        let deleted = self.subject.state().ours_deleted + self.other.state().ours_deleted;
+        match left == NODES as usize && deleted == 0 {
             true => Ok(()),
-            false => Err("one sees nodes otherwise than the other".into()),
+            false => Err(format!("{left} of {NODES} nodes are left, {deleted} were told as deleted")),
         }
     }
 }
@@ -147,17 +139,22 @@ const FLOODED_FOR: Duration = Duration::from_secs(240);
 const LOOK: Duration = Duration::from_millis(200);
 /// A flood from several addresses is from so many.
 const SOURCES: u8 = 100;
+/// What a flood may leave at any time beside the events that the peer keeps: more live heap, and more resident memory,
+/// which the allocator and the stacks of threads may hold beyond it, bytes.
+struct Allowed {
+    heap: i64,
+    resident: i64,
+}
+
 /// A view as full as `VIEW_NODES` lets strangers make it, with what the link keeps of each node: 32,768 of 2 kB.
-const BOUND: i64 = 64_000_000;
+const NODES_KEPT: Allowed = Allowed { heap: 64_000_000, resident: 96_000_000 };
 /// Of what is malformed hardly anything is kept.
-const BOUND_MALFORMED: i64 = 5_000_000;
-/// What the allocator may hold beyond what is in use, and threads of their stacks, bytes: of all that is resident.
-const SLACK: i64 = 32_000_000;
+const NOTHING_KEPT: Allowed = Allowed { heap: 5_000_000, resident: 10_000_000 };
 
 pub fn a_million_malformed_messages(link: LinkKind) -> Outcome {
-    let seeds = seeds();
+    let seeds = to_be_spoiled();
     let mut rng = fastrand::Rng::with_seed(12);
-    flooded(link, 5, BOUND_MALFORMED, move |_| {
+    flooded(link, 5, &NOTHING_KEPT, &json!({}), move |_| {
         let mut bytes = seeds[rng.usize(..seeds.len())].clone();
         match rng.u8(0..4) {
             0 => bytes.truncate(rng.usize(..bytes.len())),
@@ -181,18 +178,32 @@ pub fn a_million_malformed_messages(link: LinkKind) -> Outcome {
 }
 
 pub fn a_million_messages_about_strangers(link: LinkKind) -> Outcome {
-    flooded(link, SOURCES, BOUND, |number| {
+    flooded(link, SOURCES, &NODES_KEPT, &json!({}), |number| {
         let kind = if number % 4 == 3 { "_ipp" } else { OURS };
-        stranger(number, kind, &format!("s{number}"))
+        said_by_dns_sd(number, kind, &plain(&format!("s{number}")))
     })
 }
 
 pub fn a_million_nodes_of_the_service_that_is_watched(link: LinkKind) -> Outcome {
-    flooded(link, SOURCES, BOUND, |number| stranger(number, OURS, FLEET))
+    flooded(link, SOURCES, &NODES_KEPT, &json!({}), |number| said_by_dns_sd(number, OURS, &plain(FLEET)))
 }
 
 pub fn a_million_nodes_said_by_one_address(link: LinkKind) -> Outcome {
-    flooded(link, 1, BOUND, |number| stranger(number, OURS, FLEET))
+    flooded(link, 1, &NODES_KEPT, &json!({}), |number| said_by_dns_sd(number, OURS, &plain(FLEET)))
+}
+
+pub fn a_million_go_micro_nodes_of_the_service_that_is_watched(link: LinkKind) -> Outcome {
+    let text = go_micro_text(&json!({}));
+    flooded(link, SOURCES, &NODES_KEPT, &json!({}), |number| said_by_go_micro(number, &text))
+}
+
+pub fn a_million_nodes_that_inflate(link: LinkKind) -> Outcome {
+    let metadata = inflating();
+    let (strings, text) = (deflated(&metadata), go_micro_text(&metadata));
+    flooded(link, SOURCES, &NODES_KEPT, &metadata, |number| match number % 2 {
+        0 => said_by_dns_sd(number, OURS, &strings),
+        _ => said_by_go_micro(number, &text),
+    })
 }
 
 /// What has become of the flood so far, told by who looks to who sends.
@@ -220,9 +231,15 @@ struct Peak {
     visible: usize,
 }
 
-/// A million messages are taken in from the group; what is kept of them is bounded at all times, and what was there is
-/// there.
-fn flooded(link: LinkKind, sources: u8, bound: i64, next: impl FnMut(u32) -> Vec<u8> + Send) -> Outcome {
+/// A million messages are taken in from the group, of nodes with this metadata; what is kept of them is bounded at all
+/// times, and what was there is there.
+fn flooded(
+    link: LinkKind,
+    sources: u8,
+    allowed: &Allowed,
+    metadata: &Value,
+    next: impl FnMut(u32) -> Vec<u8> + Send,
+) -> Outcome {
     let mut scene = Scene::new(link);
     let [_, _, subnet, _] = scene.stranger.ipv4.octets();
     let addresses: Vec<Ipv4Addr> = (0..sources).map(|i| Ipv4Addr::new(10, 78, subnet, 100 + i)).collect();
@@ -231,7 +248,7 @@ fn flooded(link: LinkKind, sources: u8, bound: i64, next: impl FnMut(u32) -> Vec
         .stranger
         .inside(|| addresses.iter().map(|address| in_the_group((*address, MDNS_GROUP.1).into())).collect());
     // Of what is told of a node the peer itself keeps the event.
-    let kept_by_peer = told_of_one();
+    let kept_by_peer = told_of_one(metadata);
     // The other link does not count what it takes in.
     let tries = if link == LinkKind::Native { TRIES } else { MESSAGES };
     let (progress, mut peak) = (Progress::default(), Peak::default());
@@ -254,6 +271,7 @@ fn flooded(link: LinkKind, sources: u8, bound: i64, next: impl FnMut(u32) -> Vec
     scene.other.register(NODES / 2..NODES, 120, 1);
     let came = all_changed(&mut scene.subject, changed);
     let left = scene.subject.state();
+    peak.look(&left, &scene.before, kept_by_peer);
     let resident = measure::most_resident(scene.subject.process.pid()) - scene.before.resident;
     let measured = format!(
         "at least {taken_in} taken in of {sent} from {sources} addresses in {}; refused: {}; at most {} nodes seen; live heap {} \
@@ -268,7 +286,7 @@ fn flooded(link: LinkKind, sources: u8, bound: i64, next: impl FnMut(u32) -> Vec
         came.map_or_else(|| "not within 20 s".into(), |took| format!("{} later", seconds(took)))
     );
     let taken = link != LinkKind::Native || taken_in >= MESSAGES;
-    let kept = peak.heap <= bound && resident <= bound + kept(peak.visible, kept_by_peer) + SLACK;
+    let kept = peak.heap <= allowed.heap && resident <= allowed.resident + kept(peak.visible, kept_by_peer);
     let held = taken && kept && came.is_some_and(|took| took <= Duration::from_secs(1));
     Outcome::new(held, measured).and(scene.sound())
 }
@@ -286,13 +304,13 @@ fn kept(visible: usize, of_one: i64) -> i64 {
 }
 
 /// Live heap that a peer keeps of an event of a stranger's node, bytes.
-fn told_of_one() -> i64 {
-    const MANY: u32 = 1_000;
+fn told_of_one(metadata: &Value) -> i64 {
+    const MANY: u32 = 100;
     let before = heap::live();
     let mut fold = Fold::default();
     for number in 0..MANY {
         let (name, key) = (format!("x{number}"), format!("x{number}.{OURS}._tcp.local."));
-        let node = json!({"id": name, "address": "10.9.9.9", "port": 80, "metadata": {}});
+        let node = json!({"id": name, "address": "10.9.9.9", "port": 80, "metadata": metadata});
         let service = json!({"name": FLEET, "version": "", "metadata": {}, "endpoints": [], "nodes": [node]});
         let event = json!({"type": "service", "action": "create", "key": key, "service": service}).to_string();
         fold.take(&serde_json::from_str(&event).expect("JSON"));
@@ -338,38 +356,4 @@ fn send_until_taken(
 fn all_changed(subject: &mut Peer, began: u64) -> Option<Duration> {
     let mut all = || subject.seen_of(NODES / 2..NODES, Some(1)) == NODES as usize / 2;
     within(Duration::from_secs(20), || all().then(|| measure::since(began)).ok_or(())).ok()
-}
-
-const OURS: &str = "_mdns-registry";
-
-/// A message about a node that nobody asked for, no two alike.
-fn stranger(number: u32, kind: &str, of: &str) -> Vec<u8> {
-    let name = |dotted: String| Name::from_dotted(&dotted).expect("a name");
-    let (service, host) = (name(format!("{kind}._tcp.local.")), name(format!("h{number}.local.")));
-    let instance = name(format!("x{number}.{kind}._tcp.local."));
-    let text = format!("service={of}");
-    let strings: Vec<u8> = [&[text.len() as u8], text.as_bytes()].concat();
-    let record = |name: &Name, data: Data| {
-        let flush = !matches!(data, Data::Ptr(_));
-        Record { name: name.clone(), class: 1, flush, ttl: 120, data }
-    };
-    let mut message = Builder::response(0, 1_452);
-    let records = [
-        record(&service, Data::Ptr(instance.clone())),
-        record(&instance, Data::Srv { port: 80, target: host.clone() }),
-        record(&instance, Data::Txt(strings.into())),
-        record(&host, Data::A(Ipv4Addr::new(10, 9, 9, 9))),
-    ];
-    records.iter().for_each(|record| assert!(message.answer(record)));
-    message.finish()
-}
-
-/// Well-formed messages, to be spoiled.
-fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds: Vec<Vec<u8>> = (0..8).map(|number| stranger(number, OURS, FLEET)).collect();
-    let mut query = Builder::query(0, 1_452);
-    let name = Name::from_dotted("_mdns-registry._tcp.local.").expect("a name");
-    query.question(&Question { name, rtype: rtype::PTR, class: 1, unicast: true });
-    seeds.push(query.finish());
-    seeds
 }

@@ -1,6 +1,6 @@
 //! What a scenario measures, and how its peers are held to what must always be so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::time::{clock_gettime, ClockId};
 
 use crate::lab::Host;
-use crate::peer::{id, register, Peer, Present, State};
+use crate::peer::{id, register, Peer, Present};
 
 /// How often it is asked.
 const LOOK: Duration = Duration::from_millis(20);
@@ -113,8 +113,23 @@ pub fn all_see<'a>(
     Some(Duration::from_nanos(last - began))
 }
 
-/// What holds of every peer at rest: I3, I4 and I7. What all see, if they see the same.
+/// Within it a peer at rest lets go of what it held for a moment.
+const RETURNS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What holds of every peer at rest: I3, I4, I6 and I7. What all see, if they see the same.
 pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
+    sound_by(peers, Peer::present)
+}
+
+/// The same, I3 of the nodes that peers register, whatever others say.
+pub fn sound_of_ours<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
+    sound_by(peers, Peer::present_of_ours)
+}
+
+fn sound_by<'a>(
+    peers: impl IntoIterator<Item = &'a mut Peer>,
+    present: fn(&mut Peer) -> Result<Present, String>,
+) -> Result<Present, String> {
     let mut common: Option<Present> = None;
     for peer in peers {
         let state = peer.state();
@@ -124,10 +139,16 @@ pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Presen
         if !state.panics.is_empty() {
             return Err(format!("I7: {:?}", state.panics));
         }
-        let present = peer.present()?;
+        within(RETURNS_WITHIN, || peer.returned())?;
+        let present = present(peer)?;
         match &common {
             Some(common) if *common != present => {
-                return Err(format!("one sees {} nodes, another {} or others", common.len(), present.len()))
+                return Err(format!(
+                    "one sees {} nodes, another {}: {}",
+                    common.len(),
+                    present.len(),
+                    differ(&rounds(common), &rounds(&present))
+                ))
             }
             _ => common = Some(present),
         }
@@ -135,19 +156,26 @@ pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Presen
     Ok(common.unwrap_or_default())
 }
 
-/// Nothing is held that was not before (I6).
-pub fn returned(before: &State, after: &State) -> Result<(), String> {
-    if after.descriptors > before.descriptors || after.threads > before.threads {
-        return Err(format!(
-            "I6: {} descriptors and {} threads, before {} and {}",
-            after.descriptors, after.threads, before.descriptors, before.threads
-        ));
-    }
-    Ok(())
-}
-
 pub fn deleted<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> u64 {
     peers.into_iter().map(|peer| peer.state().deleted).sum()
+}
+
+fn rounds(present: &Present) -> BTreeMap<String, u64> {
+    present.iter().map(|(id, place)| (id.clone(), place.round)).collect()
+}
+
+/// The first nodes that two know otherwise, with the rounds they know.
+fn differ(one: &BTreeMap<String, u64>, other: &BTreeMap<String, u64>) -> String {
+    let ids: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let differing = ids.into_iter().filter(|id| one.get(*id) != other.get(*id));
+    let told = |round: Option<&u64>| round.map_or("none".into(), |round| format!("round {round}"));
+    let listed: Vec<String> =
+        differing.take(3).map(|id| format!("{id} {}, {}", told(one.get(id)), told(other.get(id)))).collect();
+    if listed.is_empty() {
+        "at other places".into()
+    } else {
+        listed.join("; ")
+    }
 }
 
 /// What is registered: the round of each node.
@@ -197,11 +225,16 @@ impl Truth {
 
     /// I1: what is seen is what is registered, in its last round.
     pub fn is(&self, present: &Present) -> Result<(), String> {
-        let seen: BTreeMap<&String, u64> = present.iter().map(|(id, place)| (id, place.round)).collect();
+        let seen = rounds(present);
         let wanted: BTreeMap<String, u64> = self.0.iter().map(|(node, round)| (id(*node), *round)).collect();
-        match seen.iter().map(|(id, round)| (*id, round)).eq(&wanted) {
+        match seen == wanted {
             true => Ok(()),
-            false => Err(format!("I1: {} nodes are seen, {} are registered, or others", seen.len(), wanted.len())),
+            false => Err(format!(
+                "I1: {} nodes are seen, {} are registered: {}",
+                seen.len(),
+                wanted.len(),
+                differ(&seen, &wanted)
+            )),
         }
     }
 

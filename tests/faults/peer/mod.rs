@@ -67,6 +67,8 @@ pub struct Place {
 /// A peer, seen from the scenario.
 pub struct Peer {
     pub process: Process,
+    /// When it had its registry and its watch, and nothing else.
+    first: State,
 }
 
 impl Peer {
@@ -81,7 +83,8 @@ impl Peer {
         variables.extend(environment);
         let mut process = host.role_with(ROLE, &variables);
         process.expect_line("it is ready", ANSWERS_WITHIN, |line| line == "ready");
-        Peer { process }
+        let first = state_of(&mut process);
+        Peer { process, first }
     }
 
     /// Has it do something that has its answer later.
@@ -94,9 +97,7 @@ impl Peer {
     }
 
     pub fn answer_within(&mut self, limit: Duration) -> Value {
-        let answer = self.process.expect("an answer", limit, |line| serde_json::from_str::<Value>(line).ok());
-        assert!(answer["error"].is_null(), "{answer}");
-        answer["answer"].clone()
+        answer_of(&mut self.process, limit)
     }
 
     pub fn ask(&mut self, command: &Value) -> Value {
@@ -114,7 +115,19 @@ impl Peer {
     }
 
     pub fn state(&mut self) -> State {
-        serde_json::from_value(self.ask(&json!({"do": "state"}))).expect("a state")
+        state_of(&mut self.process)
+    }
+
+    /// Nothing is held that was not at first (I6).
+    pub fn returned(&mut self) -> Result<(), String> {
+        let (first, now) = (&self.first, state_of(&mut self.process));
+        match now.descriptors > first.descriptors || now.threads > first.threads {
+            true => Err(format!(
+                "I6: {} descriptors and {} threads, at first {} and {}",
+                now.descriptors, now.threads, first.descriptors, first.threads
+            )),
+            false => Ok(()),
+        }
     }
 
     /// What is present by the events; what a lookup answers must come to be the same (I3).
@@ -157,6 +170,17 @@ impl Peer {
     pub fn refused(&mut self) -> String {
         listed(&self.refusals())
     }
+}
+
+fn answer_of(process: &mut Process, limit: Duration) -> Value {
+    let answer = process.expect("an answer", limit, |line| serde_json::from_str::<Value>(line).ok());
+    assert!(answer["error"].is_null(), "{answer}");
+    answer["answer"].clone()
+}
+
+fn state_of(process: &mut Process) -> State {
+    process.say(&json!({"do": "state"}).to_string());
+    serde_json::from_value(answer_of(process, ANSWERS_WITHIN)).expect("a state")
 }
 
 /// I7 holds of every peer of every scenario to its end, also of one that is killed.

@@ -128,7 +128,7 @@ impl Played {
             }
             "state" => Ok(self.state()),
             "present" => Ok(self.present(command["of"].as_str().expect("of which"))),
-            "told" => Ok(json!(present(&self.told()))),
+            "told" => Ok(json!(present(&self.told("")))),
             "seen_of" => Ok(json!(self.seen_of(command))),
             "stats" => Ok(serde_json::from_str(&self.registry.stats()?).expect("JSON")),
             "wall" => Ok(json!(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs())),
@@ -173,24 +173,23 @@ impl Played {
         count
     }
 
-    fn told(&self) -> Vec<Value> {
-        self.seen.lock().expect("no panic while held").fold.nodes()
+    /// Nodes whose id begins so, by the events; strangers' by the thousand are put aside first.
+    fn told(&self, prefix: &str) -> Vec<Value> {
+        let seen = self.seen.lock().expect("no panic while held");
+        nodes_of(seen.fold.services().filter(|service| begins(&service["nodes"][0], prefix)))
     }
 
-    fn looked_up(&self) -> Vec<Value> {
-        let found = self.registry.get_service(FLEET).wait().unwrap_or_default();
+    /// The same by a lookup.
+    fn looked_up(&self, prefix: &str) -> Vec<Value> {
+        let mut found = self.registry.get_service(FLEET).wait().unwrap_or_default();
+        found.iter_mut().for_each(|service| service.nodes.retain(|node| node.id.starts_with(prefix)));
         nodes_of(&found.iter().map(|service| json!(service)).collect::<Vec<_>>())
     }
 
     /// Of nodes whose id begins so.
     fn present(&self, prefix: &str) -> Value {
-        let of = |mut nodes: Vec<Value>| {
-            nodes.retain(|node| begins(&node["node"], prefix));
-            nodes
-        };
         let agree = || {
-            let looked_up = of(self.looked_up());
-            let told = of(self.told());
+            let (looked_up, told) = (self.looked_up(prefix), self.told(prefix));
             match told == looked_up {
                 true => Ok(present(&told)),
                 false => Err(format!("told of {} nodes, a lookup finds {} or others", told.len(), looked_up.len())),

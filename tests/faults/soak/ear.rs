@@ -1,11 +1,9 @@
-//! What all say by multicast, held to I8 as it passes, and forgotten.
+//! What all say by multicast, on both wires, held to I8 as it passes, and forgotten.
 //!
 //! By one address no record that lives is multicast twice within a second, but
-//! - addresses behind records of instances: with them a message is whole to software that takes each by itself;
-//! - pointers and SRV beside a TXT record that has changed: a change is announced at once, and whole (RFC 6762 §8.4).
-//!
-//! Of messages on go-micro's wire it is held to 4 MB a second instead: each of its lookups must be answered within 100 ms,
-//! whoever else has asked (ARCHITECTURE.md), also when a node was announced just now.
+//! - addresses behind records of instances, also beside their goodbye: with them a message is whole to software that takes each by itself;
+//! - pointers and SRV beside a TXT record that has changed: a change is announced at once, and whole (RFC 6762 §8.4);
+//! - what that address has said goodbye for meanwhile: it is new.
 //!
 //! Goodbyes, with a time to live of 0, may come at any time (§10.1). Defending (§9) is not excepted, as nobody attacks. The
 //! second is the sender's: what it was kept from running by the machine meanwhile, as it measured itself, is left off.
@@ -13,7 +11,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mdns_registry::link::native::message::{parse, Data, Record};
 use mdns_registry::link::native::name::Name;
@@ -24,8 +22,6 @@ use crate::lab::Host;
 const ONCE_IN: Duration = Duration::from_secs(1);
 /// Records of which it is kept when they were said, until it is looked which of them it still matters of.
 const KEPT: usize = 20_000;
-/// What one address may say on go-micro's wire, bytes a second.
-const GO_MICRO: usize = 4_000_000;
 
 /// Listens until it is dropped.
 pub struct Ear {
@@ -36,17 +32,21 @@ pub struct Ear {
 #[derive(Default)]
 struct Heard {
     records: u64,
-    last: HashMap<Said, Instant>,
-    /// On go-micro's wire: when the second began, and bytes since.
-    go_micro: HashMap<IpAddr, (Instant, usize)>,
-    most_go_micro: usize,
+    last: HashMap<Said, Arc<Packet>>,
     too_soon: u64,
-    /// The record that came soonest after the same, since it was asked last.
-    soonest: Option<(Duration, String)>,
+    /// Of each address the record that came soonest after the same, since it was asked last.
+    soonest: HashMap<IpAddr, TooSoon>,
 }
 
 /// Who said what.
 type Said = (IpAddr, Name, u16, Vec<u8>);
+
+/// A record, and the messages that it came in.
+struct TooSoon {
+    record: String,
+    first: Arc<Packet>,
+    again: Arc<Packet>,
+}
 
 /// No stall excuses more.
 const STALLED: Duration = Duration::from_millis(500);
@@ -55,77 +55,74 @@ impl Ear {
     pub fn on(host: &Host) -> Ear {
         let heard = Arc::new(Mutex::new(Heard::default()));
         let hears = heard.clone();
-        let ear = host.listen(move |packet| hears.lock().expect("no panic while held").take(&packet));
+        let ear = host.listen(move |packet| hears.lock().expect("no panic while held").take(packet));
         Ear { heard, _ear: ear }
     }
 
     /// How many records were multicast so far, if none since the last call came sooner than a second after the same, or
-    /// than what of it is left of a sender that was stalled for so long.
-    pub fn records(&self, stalled: Duration) -> Result<u64, String> {
+    /// than what of it is left of a sender that was `stalled` for so long.
+    pub fn records(&self, stalled: impl Fn(IpAddr) -> Duration) -> Result<u64, String> {
         let mut heard = self.heard.lock().expect("no panic while held");
-        if heard.most_go_micro > GO_MICRO {
-            return Err(format!("I8: {} bytes a second on go-micro's wire", heard.most_go_micro));
-        }
-        match heard.soonest.take().filter(|(gap, _)| *gap + stalled.min(STALLED) < ONCE_IN) {
-            None => Ok(heard.records),
-            Some((_, how)) => Err(format!("I8: {} of {} records too soon, one {how}", heard.too_soon, heard.records)),
-        }
+        let soonest = std::mem::take(&mut heard.soonest);
+        let Some((from, too_soon)) =
+            soonest.into_iter().find(|(from, too_soon)| too_soon.gap() + stalled(*from).min(STALLED) < ONCE_IN)
+        else {
+            return Ok(heard.records);
+        };
+        let (gap, stalled) = (too_soon.gap(), stalled(from));
+        println!("{from}, stalled for {stalled:?}: {}", too_soon.record);
+        println!("{gap:?} after {:#?}came {:#?}", too_soon.first, too_soon.again);
+        let (count, all) = (heard.too_soon, heard.records);
+        Err(format!("I8: {count} of {all} records too soon, one {gap:?} after the same of {from}: {}", too_soon.record))
+    }
+}
+
+impl TooSoon {
+    fn gap(&self) -> Duration {
+        self.again.at.saturating_duration_since(self.first.at)
     }
 }
 
 impl Heard {
-    fn take(&mut self, packet: &Packet) {
+    fn take(&mut self, packet: Packet) {
         if !packet.destination.ip().is_multicast() {
             return;
         }
         let Some(message) = parse(&packet.payload).filter(|message| message.response) else { return };
+        let (from, packet) = (packet.source.ip(), Arc::new(packet));
         let records: Vec<&Record> = message.answers.iter().chain(&message.additionals).collect();
-        if records.iter().any(|record| record.name.labels().last() == Some(&b"micro"[..])) {
-            return self.take_go_micro(packet, records.len());
-        }
         let tells_of_instances = records.iter().any(|record| instance(record).is_some());
-        let from = packet.source.ip();
-        let changed: HashSet<&Name> = records
+        let (alive, gone): (Vec<&Record>, Vec<&Record>) = records.into_iter().partition(|record| record.ttl > 0);
+        gone.into_iter().for_each(|record| drop(self.last.remove(&said(from, record))));
+        let changed: HashSet<&Name> = alive
             .iter()
-            .filter(|record| matches!(record.data, Data::Txt(_)) && !self.was_said(packet, record))
+            .filter(|record| matches!(record.data, Data::Txt(_)) && self.was_said(&packet, record).is_none())
             .map(|record| &record.name)
             .collect();
-        for record in records.iter().filter(|record| record.ttl > 0) {
+        for record in &alive {
             let excepted = match &record.data {
                 Data::A(_) | Data::Aaaa(_) => tells_of_instances,
                 Data::Ptr(_) | Data::Srv { .. } => instance(record).is_some_and(|name| changed.contains(name)),
                 _ => false,
             };
-            if !excepted && self.was_said(packet, record) {
-                self.too_soon += 1;
-                let gap = packet.at - self.last[&said(from, record)];
-                if self.soonest.as_ref().is_none_or(|(soonest, _)| gap < *soonest) {
-                    self.soonest = Some((gap, format!("{gap:?} after the same of {from}: {record:?}")));
-                }
+            let Some(first) = self.was_said(&packet, record).filter(|_| !excepted) else { continue };
+            self.too_soon += 1;
+            let too_soon = TooSoon { record: format!("{record:?}"), first, again: packet.clone() };
+            if self.soonest.get(&from).is_none_or(|soonest| too_soon.gap() < soonest.gap()) {
+                self.soonest.insert(from, too_soon);
             }
         }
-        for record in records.iter().filter(|record| record.ttl > 0) {
-            self.records += 1;
-            self.last.insert(said(from, record), packet.at);
-        }
+        self.records += alive.len() as u64;
+        self.last.extend(alive.into_iter().map(|record| (said(from, record), packet.clone())));
         if self.last.len() > KEPT {
-            self.last.retain(|_, at| at.elapsed() < ONCE_IN * 2);
+            self.last.retain(|_, packet| packet.at.elapsed() < ONCE_IN * 2);
         }
     }
 
-    fn take_go_micro(&mut self, packet: &Packet, records: usize) {
-        self.records += records as u64;
-        let (began, bytes) = self.go_micro.entry(packet.source.ip()).or_insert((packet.at, 0));
-        if packet.at.saturating_duration_since(*began) >= ONCE_IN {
-            (*began, *bytes) = (packet.at, 0);
-        }
-        *bytes += packet.payload.len();
-        self.most_go_micro = self.most_go_micro.max(*bytes);
-    }
-
-    fn was_said(&self, packet: &Packet, record: &Record) -> bool {
-        let last = self.last.get(&said(packet.source.ip(), record));
-        last.is_some_and(|last| packet.at.saturating_duration_since(*last) < ONCE_IN)
+    /// The message in which the same was said less than a second before.
+    fn was_said(&self, packet: &Packet, record: &Record) -> Option<Arc<Packet>> {
+        let last = self.last.get(&said(packet.source.ip(), record))?;
+        (packet.at.saturating_duration_since(last.at) < ONCE_IN).then(|| last.clone())
     }
 }
 

@@ -3,6 +3,7 @@
 mod ear;
 mod judge;
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,6 +52,8 @@ struct Day {
     hosts: Vec<Host>,
     peers: Vec<Peer>,
     guest: Host,
+    /// For how long the last one there was kept from running, before it was killed.
+    guest_stalled: Duration,
     /// Watches and stops, without end.
     stopper: Process,
     /// On a host of its own, to which nothing is lost.
@@ -77,6 +80,7 @@ impl Day {
             hosts,
             peers,
             guest,
+            guest_stalled: Duration::ZERO,
             stopper,
             ear,
             truth: Truth::default(),
@@ -135,8 +139,12 @@ impl Day {
     /// How many records were multicast, if none of them too soon since it was asked last: less than the 100 s ago of which
     /// peers tell for how long they were kept from running.
     fn heard_once(&mut self) -> Result<u64, String> {
-        let stalled = stalled(&self.states());
-        self.ear.records(stalled)
+        let states = self.states();
+        self.ear.records(|from| {
+            let is_its = |(host, _): &(&Host, _)| [IpAddr::from(host.ipv4), host.link_local.into()].contains(&from);
+            let sender = self.hosts.iter().zip(&states).find(is_its);
+            sender.map_or(self.guest_stalled, |(_, state)| Duration::from_micros(state.stalled_us))
+        })
     }
 
     fn sent(&self) -> u64 {
@@ -167,7 +175,7 @@ impl Day {
             }
             thread::sleep(due.saturating_sub(began.elapsed()));
         }
-        self.churned += length;
+        self.churned += began.elapsed().max(length);
     }
 
     /// Pauses until all see what there is, and holds them to the invariants; how long it took.
@@ -183,6 +191,7 @@ impl Day {
         let mut guest = Peer::start(&self.guest, self.link);
         guest.register(GUESTS, GUEST_LEASE_S, 0);
         all_see(&mut self.peers, all + GUESTS.len(), now(), WHOLE_WITHIN).ok_or("the guests are not seen by all")?;
+        self.guest_stalled = Duration::from_micros(guest.state().stalled_us);
         let killed = now();
         guest.process.kill9();
         let limit = Duration::from_secs(GUEST_LEASE_S + 1);
@@ -201,9 +210,4 @@ impl Day {
         thread::sleep(FORGOTTEN_AFTER);
         Ok(())
     }
-}
-
-/// For how long a peer was kept from running lately.
-fn stalled(states: &[State]) -> Duration {
-    states.iter().map(|state| Duration::from_micros(state.stalled_us)).max().unwrap_or_default()
 }
