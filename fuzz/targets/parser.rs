@@ -10,9 +10,10 @@ pub fn run(data: &[u8]) {
     assert!(read.answers.len() + read.authorities.len() + read.additionals.len() <= 512);
     // Names that differ in case alone share what is compressed (RFC 1035 §2.3.3).
     let kept = message::parse_as(data, Case::Kept).expect("what can be read in one case can in the other");
-    let expected = rebuilt(&read).1;
-    for of in [&read, &kept] {
-        assert!(message::parse(&rebuilt(of).0).as_ref() == Some(&expected), "{of:?} is read as something else");
+    let (bytes, expected) = rebuilt(&read);
+    assert!(message::parse(&bytes).as_ref() == Some(&expected), "{read:?} is read as something else");
+    if kept != read {
+        assert!(message::parse(&rebuilt(&kept).0) == Some(expected), "{kept:?} is read as something else");
     }
 }
 
