@@ -6,7 +6,7 @@
 # it in fuzz/found/TARGET: a finding is committed with its fix, and from then on is a test (tests/fuzz_corpus.rs).
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
-TARGETS=(descriptors handles packets sequences txt)
+TARGETS=(descriptors handles packets parser sequences txt)
 # Of one target, files; a file that is larger is not kept.
 MOST=300 LARGEST=6000
 # With a target named, build scripts and macros are not instrumented.

@@ -22,13 +22,13 @@ pub const WATCH_QUEUE: std::ops::RangeInclusive<usize> = 1..=1_000_000;
 /// Changes a watch queues where nothing is asked for.
 pub const WATCH_QUEUE_DEFAULT: usize = 1_024;
 /// Names a registry keeps an interest in; the oldest goes first.
-pub const INTERESTS: usize = 1_024;
+pub const INTERESTS: usize = unless_fuzzed(1_024, 4);
 /// How long a lookup keeps an interest alive, milliseconds.
 pub const INTEREST_MS: u64 = 60_000;
 /// Nodes one view holds; what comes beyond is refused and counted.
-pub const VIEW_NODES: usize = 32_768;
+pub const VIEW_NODES: usize = unless_fuzzed(32_768, 16);
 /// Of these, first said from one address: a stranger with one fills no view alone.
-pub const SENDER_NODES: usize = 16_384;
+pub const SENDER_NODES: usize = unless_fuzzed(16_384, 12);
 /// The data of the nodes that the link keeps of one wire, inflated, bytes, and of these, of nodes first said from one address.
 pub const VIEW_BYTES: usize = 64 << 20;
 /// See [`VIEW_BYTES`].
@@ -51,3 +51,12 @@ pub const GO_MICRO_ASK_MS: u64 = 30_000;
 pub const GO_MICRO_LEASE_MS: u64 = 90_000;
 /// How long `close` waits for the goodbyes to reach the network, milliseconds.
 pub const CLOSE_MS: u64 = 250;
+
+/// The bound that holds, or under a fuzzer one that its few steps reach.
+const fn unless_fuzzed(bound: usize, fuzzed: usize) -> usize {
+    if cfg!(fuzzing) {
+        fuzzed
+    } else {
+        bound
+    }
+}

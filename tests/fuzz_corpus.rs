@@ -44,8 +44,13 @@ fn calls_of_the_c_abi_give_what_their_comments_list() {
 }
 
 #[test]
-fn packets_are_read_and_borne() {
+fn packets_are_borne() {
     replay("packets");
+}
+
+#[test]
+fn messages_are_read_as_they_are_said() {
+    replay("parser");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod world;
 pub mod descriptors;
 pub mod handles;
 pub mod packets;
+pub mod parser;
 pub mod seeds;
 pub mod sequences;
 pub mod txt;
@@ -14,10 +15,11 @@ pub mod txt;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Each target by its name.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("descriptors", descriptors::run),
     ("handles", handles::run),
     ("packets", packets::run),
+    ("parser", parser::run),
     ("sequences", sequences::run),
     ("txt", txt::run),
 ];

@@ -91,9 +91,14 @@ fn step(world: &mut World, input: &mut Input<'_>) {
             let bytes = input.long().to_vec();
             world.inject(&Flying { bytes, ..way });
         }
-        2..=5 => {
+        2..=4 => {
             let way = way(input);
             let bytes = structured(world, input);
+            world.inject(&Flying { bytes, ..way });
+        }
+        5 => {
+            let way = way(input);
+            let bytes = crowd(input);
             world.inject(&Flying { bytes, ..way });
         }
         6 | 7 => replay(world, input),
@@ -115,19 +120,14 @@ fn step(world: &mut World, input: &mut Input<'_>) {
             let question = match input.byte() % 4 {
                 0 => record::Question::Everything,
                 1 => record::Question::Names,
-                _ => record::Question::Service(input.pick(&SERVICES).into()),
+                2 => record::Question::Service(input.pick(&SERVICES).into()),
+                _ => record::Question::Service(format!("s{}", input.byte()).into()),
             };
-            world.subject.engine.lookup(world.now, &question, Duration::from_millis(300));
-            world.settle();
+            world.look_up(&question);
         }
         13 => {
             let options = WatchOptions::service(input.pick(&SERVICES));
-            let watch = world.subject.engine.watch(world.now, &options, Duration::from_millis(300));
-            world.settle();
-            if input.byte() & 1 == 0 {
-                world.subject.engine.unwatch(world.now, watch);
-                world.settle();
-            }
+            world.watch(&options, input.byte() & 1 == 0);
         }
         14 => {
             let v6 = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
@@ -212,6 +212,27 @@ fn structured(world: &World, input: &mut Input<'_>) -> Vec<u8> {
         bytes[at] ^= other;
     }
     bytes
+}
+
+/// Nodes of a registry that nobody is, whole or in name alone, and more than there is room for.
+fn crowd(input: &mut Input<'_>) -> Vec<u8> {
+    let (bits, count, first) = (input.byte(), input.byte() % 32, input.byte());
+    let (owner, service) = (OWNERS[2], SERVICES[usize::from(bits >> 1) % SERVICES.len()]);
+    let mut message = Builder::response(0, 8_000);
+    let host = dotted(&format!("{}.local", dnssd::host_label(owner, "")));
+    let said = |name: Name, data| Record { name, class: 1, flush: false, ttl: 120, data };
+    for id in (0..count).map(|i| first.wrapping_add(i).to_string()) {
+        let name = instance(owner, service, &id);
+        message.answer(&said(dotted(dnssd::SERVICE_TYPE), Data::Ptr(name.clone())));
+        if bits & 1 == 0 {
+            let texts =
+                [format!("id={id}"), format!("service={service}"), format!("owner={owner}"), "seq=1".to_owned()];
+            message.answer(&said(name.clone(), Data::Txt(rdata(&texts.map(String::into_bytes)))));
+            message.answer(&said(name, Data::Srv { port: 80, target: host.clone() }));
+        }
+    }
+    message.answer(&said(host, Data::A(Ipv4Addr::new(10, 0, 0, 66))));
+    message.finish()
 }
 
 fn rtype_of(input: &mut Input<'_>) -> u16 {

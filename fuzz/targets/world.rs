@@ -12,7 +12,8 @@ use mdns_registry::link::native::message::{self, LARGEST_BUILT};
 use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via, PATIENCE};
 use mdns_registry::link::{Message, Scope, Station};
 use mdns_registry::options::Wires;
-use mdns_registry::record::{Interface, Key, Owner, Time};
+use mdns_registry::record::{Interface, Key, Owner, Question, Time};
+use mdns_registry::refused::Refused;
 use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
 
 pub const MDNS: u16 = 5_353;
@@ -26,6 +27,8 @@ const IDLE: u32 = 2;
 const WAKES: u32 = 400;
 /// Messages that one datagram or a second of time may cause, with the few nodes there are.
 const MESSAGES: u64 = 200;
+/// How long a question waits for its answer.
+pub const WAIT: Duration = Duration::from_millis(300);
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +132,8 @@ pub struct World {
     pub registered: BTreeMap<(Who, String, String), u16>,
     /// Questions that came from an address, and answers of the lookup exchange and others that went there.
     asked: BTreeMap<IpAddr, (u64, u64, u64)>,
+    /// Until when questions that were put wait, at most.
+    waits: Vec<Time>,
     watch: WatchId,
     folded: Folded,
     queue: VecDeque<(Who, Flying)>,
@@ -143,7 +148,7 @@ impl World {
         let mut subject = Host::new(now, 'b', Ipv4Addr::new(10, 0, 0, 1), wires.0);
         let peer = Host::new(now, 'c', Ipv4Addr::new(10, 0, 0, 2), wires.1);
         let options = WatchOptions { service: None, queue };
-        let watch = subject.engine.watch(now, &options, Duration::from_millis(300));
+        let watch = subject.engine.watch(now, &options, WAIT);
         let mut world = World {
             now,
             subject,
@@ -152,6 +157,7 @@ impl World {
             kept: VecDeque::new(),
             registered: BTreeMap::new(),
             asked: BTreeMap::new(),
+            waits: vec![now + WAIT],
             watch,
             folded: Folded::default(),
             queue: VecDeque::new(),
@@ -187,6 +193,23 @@ impl World {
         self.host(who).engine.deregister(&Selection::service(service).ids([id]));
         self.registered.remove(&(who, service.to_owned(), id.to_owned()));
         self.settle();
+    }
+
+    pub fn look_up(&mut self, question: &Question) {
+        self.waits.push(self.now + WAIT);
+        self.subject.engine.lookup(self.now, question, WAIT);
+        self.advance(0);
+    }
+
+    /// For a moment or to the end.
+    pub fn watch(&mut self, options: &WatchOptions, ends: bool) {
+        self.waits.push(self.now + WAIT);
+        let watch = self.subject.engine.watch(self.now, options, WAIT);
+        self.advance(0);
+        if ends {
+            self.subject.engine.unwatch(self.now, watch);
+            self.advance(0);
+        }
     }
 
     /// The interface of the subject has these addresses from now on; without any it is down.
@@ -370,25 +393,37 @@ impl World {
         }
         self.assert_lists(Who::Subject);
         let counts = engine.counts();
-        assert!(counts.nodes <= limits::VIEW_NODES && counts.interests <= limits::INTERESTS);
+        let heard = counts.nodes - counts.registered;
+        assert!(heard <= limits::VIEW_NODES, "{heard} nodes of others");
+        // One that is watched or waited for stays.
+        let waits = self.waits.iter().filter(|until| self.now < **until).count();
+        let interests = limits::INTERESTS.max(counts.watches + waits);
+        assert!(counts.interests <= interests, "{} interests", counts.interests);
         for (name, count) in self.subject.endpoint.counters() {
             let most = match name {
-                "held" | "go-micro-held" => limits::VIEW_NODES as u64,
-                "interests" | "lookups" => limits::INTERESTS as u64 + 1,
-                "fetches" | "lost-registries" => 4_096,
+                "held" | "go-micro-held" | "fetches" => limits::VIEW_NODES as u64,
+                "interests" | "lookups" => interests as u64,
                 _ => continue,
             };
             assert!(count <= most, "{name}: {count}");
         }
     }
 
-    /// The subject lists all that is registered at this host.
+    /// The subject lists all that is registered at this host, or has said that it refused as many for their number.
     pub fn assert_lists(&self, of: Who) {
-        for ((who, service, id), port) in self.registered.iter().filter(|((who, ..), _)| *who == of) {
+        let is_missing = |(service, id, port): &(&String, &String, u16)| {
             let services = self.subject.engine.services(service);
-            let mut nodes = services.iter().flat_map(|service| &service.nodes);
-            let listed = nodes.any(|node| node.id == *id && node.port == *port);
-            assert!(listed, "{id} of {service}, port {port}, registered at {who:?}, is not among {services:?}");
-        }
+            let listed =
+                services.iter().flat_map(|service| &service.nodes).any(|node| node.id == **id && node.port == *port);
+            !listed
+        };
+        let registered = self.registered.iter().filter(|((who, ..), _)| *who == of);
+        let missing: Vec<_> =
+            registered.map(|((_, service, id), port)| (service, id, *port)).filter(is_missing).collect();
+        let dropped = self.subject.engine.counts().dropped;
+        let full = [Refused::CacheFull, Refused::SenderFull, Refused::ViewFull].map(Refused::name);
+        let refused: u64 = full.iter().filter_map(|name| dropped.get(name)).sum();
+        let excused = if of == Who::Peer { refused } else { 0 };
+        assert!(missing.len() as u64 <= excused, "{missing:?}, registered at {of:?}, not listed; {refused} refused");
     }
 }

@@ -58,12 +58,23 @@ impl Lookups {
         }
         let watched = self.interests.get(&Question::Everything);
         let covered = watched.is_some_and(|all| all.watches > 0 && all.waits_until.is_none());
+        if covered && self.interests.len() >= limits::INTERESTS {
+            self.drop_oldest_covered();
+        }
         let waits_until = (!covered).then(|| now + timeout);
         self.interests.insert(question.clone(), Interest { waits_until, used: now, watches: 0, covered });
         if covered {
             Asked::Settled
         } else {
             Asked::New
+        }
+    }
+
+    /// It was never asked, so nobody is to be told.
+    fn drop_oldest_covered(&mut self) {
+        let unused = self.interests.iter().filter(|(_, i)| i.covered && i.watches == 0);
+        if let Some(oldest) = unused.min_by_key(|(_, i)| i.used).map(|(question, _)| question.clone()) {
+            self.interests.remove(&oldest);
         }
     }
 
@@ -124,9 +135,10 @@ impl Lookups {
         late.map(|(question, _)| question.clone())
     }
 
-    /// When the next question's time is over, or an interest is.
+    /// When the next question's time is over, or an interest is: of too many, at once.
     pub fn next_due(&self) -> Option<Time> {
-        let due = |i: &Interest| i.waits_until.or((i.watches == 0).then(|| i.used + KEPT));
+        let kept = if self.interests.len() > limits::INTERESTS { Duration::ZERO } else { KEPT };
+        let due = |i: &Interest| i.waits_until.or((i.watches == 0).then(|| i.used + kept));
         self.interests.values().filter_map(due).min()
     }
 

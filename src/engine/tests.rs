@@ -205,6 +205,36 @@ fn the_oldest_of_more_than_1024_names_is_asked_for_again() {
 }
 
 #[test]
+fn names_that_a_watch_of_everything_answers_are_bounded_too() {
+    let mut engine = engine();
+    engine.watch(START, &WatchOptions::default(), SECOND);
+    engine.handle_sighting(START, &Sighting::Settled(Question::Everything));
+    for i in 0..2 * limits::INTERESTS {
+        let question = Question::Service(Arc::from(format!("name-{i}")));
+        assert_eq!(engine.lookup(at(1), &question, SECOND), Lookup::Ready);
+    }
+    assert_eq!(engine.counts().interests, limits::INTERESTS);
+}
+
+#[test]
+fn too_many_names_are_forgotten_as_soon_as_nobody_waits_for_them() {
+    let mut engine = engine();
+    let questions = (0..2 * limits::INTERESTS).map(|i| Question::Service(Arc::from(format!("name-{i}"))));
+    let questions: Vec<Question> = questions.collect();
+    for question in &questions {
+        assert!(matches!(engine.lookup(START, question, SECOND), Lookup::Waits(_)));
+    }
+    assert_eq!(engine.counts().interests, questions.len());
+    for question in questions {
+        engine.handle_sighting(START, &Sighting::Settled(question));
+    }
+    assert!(engine.next_due().is_some_and(|due| due <= START));
+    engine.handle_timeout(START);
+    assert_eq!(engine.counts().interests, limits::INTERESTS);
+    assert!(engine.next_due().is_some_and(|due| due > START), "woken for nothing");
+}
+
+#[test]
 fn every_lookup_ends_with_its_timeout_however_many_there_are() {
     let mut engine = engine();
     let all = 2 * limits::INTERESTS;

@@ -77,7 +77,7 @@ pub struct Asker {
     /// Registries that have never answered and may be asked because of an alive record.
     pub(super) strangers: Bucket,
     querier: Querier,
-    rng: fastrand::Rng,
+    pub(super) rng: fastrand::Rng,
     /// When registries of which nothing is held any more are forgotten next.
     swept_at: Time,
     /// When everybody was asked again last, and is to be.
@@ -103,10 +103,6 @@ impl Asker {
             look_again_at: None,
             rng,
         }
-    }
-
-    pub(super) fn id(&mut self) -> u16 {
-        self.rng.u16(..)
     }
 
     /// A member asks, on these wires. `own`: this process publishes an answer itself.
@@ -454,7 +450,7 @@ impl Asker {
     fn poll_lookups(&mut self, now: Time, net: &Net, out: &mut Outbox) {
         let questions: Vec<Question> = self.lookups.keys().cloned().collect();
         for question in questions {
-            let id = self.id();
+            let id = self.rng.u16(..);
             let Some(lookup) = self.lookups.get_mut(&question) else { continue };
             if let Some(ask) = lookup.poll(now, id) {
                 if !self.interests.get(&question).is_some_and(Interest::is_of_dns_sd) {

@@ -79,7 +79,7 @@ impl Asker {
         }
         let tag = errand.0;
         let token = self.peers.get(tag).map_or(0, |peer| peer.token);
-        let fetch = Fetch::new(now, tag, addr, self.id()).with_token(token);
+        let fetch = Fetch::new(now, tag, addr).with_token(token);
         self.fetches.insert(errand, Running { fetch, trigger, give_up, ends: None });
     }
 
@@ -216,16 +216,15 @@ impl Asker {
             }
         }
         let budget = u8::try_from((WINDOW / self.fetches.len().max(1)).max(2)).unwrap_or(2);
-        let cache = &self.cache;
-        for ((tag, place, question), running) in &mut self.fetches {
+        let Asker { fetches, cache, rng, .. } = self;
+        for ((tag, place, question), running) in fetches {
             if now < running.fetch.next_due() || !(late || running.fetch.is_ready()) {
                 continue;
             }
             let owner = tag.owner();
-            let Some(ask) = running.fetch.poll(now, budget, |range| cache.sum(&owner, question, range, None)) else {
-                continue;
-            };
-            let bytes = message(running.fetch.id, question, &ask);
+            let (id, sum) = (rng.u16(..), |range: &_| cache.sum(&owner, question, range, None));
+            let Some(ask) = running.fetch.poll(now, id, budget, sum) else { continue };
+            let bytes = message(id, question, &ask);
             out.unicast(Via::Direct, place.interface, running.fetch.addr, bytes);
         }
     }

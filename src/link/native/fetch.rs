@@ -10,8 +10,9 @@ use crate::record::{Key, Time};
 /// After so much silence what is missing is asked for again, milliseconds; of a registry that needs longer, after twice
 /// as long as it needs.
 const AGAIN_MS: u64 = 20;
-/// Questions whose answers are told apart.
-const TOLD_APART: usize = 64;
+/// Questions whose answers are taken: as many as go out in a second of silence. Each more is one more id that a stranger
+/// may guess.
+const TOLD_APART: usize = 16;
 /// So often in silence before the pause doubles, where the registry has answered before and where it
 /// may not be there at all; and the longest pause, milliseconds.
 const PATIENT: u32 = 10;
@@ -29,16 +30,14 @@ pub struct Fetch {
     pub registry: Tag,
     /// Where it answers.
     pub addr: SocketAddr,
-    /// The message id of the last question, which its answers repeat; each has one more than the one before.
-    pub id: u16,
     token: u64,
     /// Ranges not settled yet.
     open: Vec<Range>,
     /// When a question last went out or an answer came.
     active: Time,
     began: Time,
-    /// When the last questions went out, the last first.
-    asked: VecDeque<Time>,
+    /// The message ids of the last questions, which their answers repeat, and when they went out, the last first.
+    asked: VecDeque<(u16, Time)>,
     /// How long to wait in silence.
     pause: u64,
     silent: u32,
@@ -57,24 +56,24 @@ pub struct Progress {
 
 impl Fetch {
     /// Asks a registry for everything it has on the question, but for what is held already.
-    pub fn new(now: Time, registry: Tag, addr: SocketAddr, id: u16) -> Fetch {
+    pub fn new(now: Time, registry: Tag, addr: SocketAddr) -> Fetch {
         let (token, open, asked, pause, silent, ready) = (0, vec![ALL], VecDeque::new(), AGAIN_MS, 0, true);
-        Fetch { registry, addr, id, token, open, active: now, began: now, asked, pause, silent, ready }
+        Fetch { registry, addr, token, open, active: now, began: now, asked, pause, silent, ready }
     }
 
     /// Whether a message answers one of the last questions.
     pub fn is_answer(&self, id: u16) -> bool {
-        self.ago(id) < self.asked.len()
+        self.ago(id).is_some()
     }
 
     /// When the question of an answer was asked, at the earliest.
     pub fn asked(&self, id: u16) -> Time {
-        self.asked.get(self.ago(id)).copied().unwrap_or(self.began)
+        self.ago(id).map_or(self.began, |ago| self.asked[ago].1)
     }
 
     /// How many questions were asked since that one.
-    fn ago(&self, id: u16) -> usize {
-        usize::from(self.id.wrapping_sub(id))
+    fn ago(&self, id: u16) -> Option<usize> {
+        self.asked.iter().position(|(asked, _)| *asked == id)
     }
 
     /// With the token of an earlier one.
@@ -109,16 +108,15 @@ impl Fetch {
         Time(self.active.0 + pause.min(PAUSE_MS))
     }
 
-    /// The next question, if it is due. `sum` says what is held in a range.
-    pub fn poll(&mut self, now: Time, budget: u8, sum: impl Fn(&Range) -> Sum) -> Option<Exchange> {
+    /// The next question, if it is due; `id` is taken for it. `sum` says what is held in a range.
+    pub fn poll(&mut self, now: Time, id: u16, budget: u8, sum: impl Fn(&Range) -> Sum) -> Option<Exchange> {
         if now < self.next_due() || self.open.is_empty() {
             return None;
         }
         self.silent += 1;
-        self.id = self.id.wrapping_add(u16::from(!self.asked.is_empty()));
         (self.active, self.ready) = (now, false);
         self.asked.truncate(TOLD_APART - 1);
-        self.asked.push_front(now);
+        self.asked.push_front((id, now));
         let ranges = self.open.iter().take(RANGES).map(|range| Held { range: range.clone(), sum: sum(range) });
         Some(Exchange::Fetch { token: self.token, registry: self.registry, ranges: ranges.collect(), budget })
     }
@@ -135,16 +133,17 @@ impl Fetch {
         held: impl Fn(&Range) -> Vec<(Key, bool)>,
     ) -> Progress {
         let mut progress = Progress::default();
-        self.pause = match self.ago(id) {
-            ago if ago >= self.asked.len() => self.pause,
-            0 => (2 * now.0.saturating_sub(self.asked(id).0)).max(AGAIN_MS),
+        let ago = self.ago(id);
+        self.pause = match ago {
+            None => self.pause,
+            Some(0) => (2 * now.0.saturating_sub(self.asked(id).0)).max(AGAIN_MS),
             // It needs longer than it was given: the later questions will be answered, too.
-            _ => 2 * self.pause,
+            Some(_) => 2 * self.pause,
         };
         self.pause = self.pause.min(PAUSE_MS);
         (self.token, self.active, self.silent) = (token, now, 0);
         // Of several answers on their way one leads to a question, so that they become one.
-        self.ready |= last && (id == self.id || self.asked.is_empty());
+        self.ready |= last && (ago == Some(0) || self.asked.is_empty());
         for verdict in verdicts {
             match verdict {
                 Verdict::Covered(range) => {

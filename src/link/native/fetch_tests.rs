@@ -55,15 +55,16 @@ impl Pair {
         let question = Question::Service("greeter".into());
         let dns = message::Question { name: ZONE.subtype("greeter"), rtype: rtype::PTR, class: 1, unicast: true };
         let held = self.held.clone();
+        let id = self.rng.u16(..);
         let sum =
             |range: &Range| Sum::of(within(&held, range).map(|(key, revision)| (position(key).unwrap(), *revision)));
-        let Exchange::Fetch { token, ranges, budget, .. } = fetch.poll(self.now, 64, sum)? else { panic!() };
+        let Exchange::Fetch { token, ranges, budget, .. } = fetch.poll(self.now, id, 64, sum)? else { panic!() };
         self.questions += 1;
         if self.rng.f32() < self.loss {
             return None;
         }
         let from = addr().ip();
-        let asked = Asked { question: &dns, about: &question, id: fetch.id, from, addrs: &[from] };
+        let asked = Asked { question: &dns, about: &question, id, from, addrs: &[from] };
         let owner = (OWNER, fetch.registry);
         let messages = self.server.fetch(self.now, &self.published, owner, &asked, token, (&ranges, budget));
         if messages.is_empty() {
@@ -76,7 +77,7 @@ impl Pair {
 
     /// Fetches until all is in line; the milliseconds it took.
     fn run(&mut self) -> u64 {
-        let mut fetch = Fetch::new(self.now, Tag::of(OWNER).unwrap(), addr(), 9);
+        let mut fetch = Fetch::new(self.now, Tag::of(OWNER).unwrap(), addr());
         let start = self.now;
         loop {
             assert!(self.now.0 < start.0 + 60_000, "not in line after a minute");
@@ -181,7 +182,7 @@ fn a_registry_that_needs_a_tenth_of_a_second_for_an_answer_is_not_asked_five_tim
     let mut prompt = Pair::new(2_000, 0.0);
     prompt.run();
     let mut pair = Pair::new(2_000, 0.0);
-    let mut fetch = Fetch::new(pair.now, Tag::of(OWNER).unwrap(), addr(), 9);
+    let mut fetch = Fetch::new(pair.now, Tag::of(OWNER).unwrap(), addr());
     let (mut answers, mut complete) = (BTreeMap::<Time, Vec<Vec<u8>>>::new(), false);
     while !complete {
         let next = answers.keys().next().copied();
@@ -196,4 +197,27 @@ fn a_registry_that_needs_a_tenth_of_a_second_for_an_answer_is_not_asked_five_tim
     pair.assert_in_line();
     let (once, slow) = (prompt.messages, pair.messages);
     assert!(slow <= once * 3 / 2, "{slow} messages in {} answers for what {once} say", pair.questions);
+}
+
+#[test]
+fn all_that_is_asked_in_a_second_of_silence_may_be_answered_late_and_nothing_else_is() {
+    let mut fetch = Fetch::new(Time(0), Tag::of(OWNER).unwrap(), addr()).with_token(7);
+    let ids: Vec<u16> =
+        (0..).map(|i: u16| i.wrapping_mul(40_503)).take_while(|id| ask_alone(&mut fetch, *id)).collect();
+    assert_eq!(
+        (0..=u16::MAX).filter(|id| fetch.is_answer(*id)).collect::<BTreeSet<_>>(),
+        ids.iter().copied().collect()
+    );
+    let asked: Vec<Time> = ids.iter().map(|id| fetch.asked(*id)).collect();
+    assert!(asked.is_sorted() && asked[1] > Time(0), "{asked:?}");
+    let next = fetch.next_due();
+    fetch.poll(next, 1, 64, |_| Sum::default()).unwrap();
+    let late: Vec<u16> = ids.iter().copied().filter(|id| fetch.is_answer(*id)).collect();
+    assert_eq!(late, ids[1..], "each new question takes the place of the oldest");
+}
+
+/// Asks when it is next due, if that is within a second.
+fn ask_alone(fetch: &mut Fetch, id: u16) -> bool {
+    let due = fetch.next_due();
+    due < Time(1_000) && fetch.poll(due, id, 64, |_| Sum::default()).is_some()
 }
