@@ -69,6 +69,31 @@ fn a_node_on_both_wires_is_told_once_and_goes_once() {
 }
 
 #[test]
+fn what_go_micros_wire_doubts_is_not_gone_when_dns_sd_has_it() {
+    let mut net = Net::new(44, Weather::FAIR);
+    let one = net.host_with(BOTH);
+    net.log = Some(Vec::new());
+    net.register(one, &service("greeter", 0..1), 120);
+    net.run(3_000);
+    net.deregister(one, &Selection::service("greeter"));
+    let two = net.host_with(BOTH);
+    net.watch(two, Some("greeter"));
+    net.run(3_000);
+    let said = net.log.take().unwrap();
+    let is_of_go_micro = |bytes: &&Vec<u8>| bytes.windows(6).any(|name| name == b"\x05micro");
+    let late = said.iter().filter(|(host, _)| *host == one).map(|(_, bytes)| &**bytes).find(is_of_go_micro).unwrap();
+    // On the other wire both come late: that it is there, and that it goes.
+    let from = SocketAddr::from((net.hosts[one].ip, 5_353));
+    net.inject(from, Some(two), late.clone());
+    net.run(1);
+    assert_eq!(net.found(two, "greeter"), 1);
+    net.inject(from, Some(two), goodbye_of(late));
+    net.register(one, &service("greeter", 0..1), 120);
+    net.run(5_000);
+    assert_eq!(net.found(two, "greeter"), 1);
+}
+
+#[test]
 fn another_domain_or_wire_is_not_heard() {
     let mut net = Net::new(43, Weather::FAIR);
     let publishers = [net.host_with(MICRO), net.host_with(LOCAL), net.host()];

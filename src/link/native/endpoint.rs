@@ -394,13 +394,9 @@ impl Endpoint {
 
     fn handle_go_micro(&mut self, now: Time, datagram: &Datagram<'_>, place: Place) {
         let Endpoint { site, known, asker, micro, out, .. } = self;
-        // Who speaks DNS-SD has it from there.
-        let all_on_dns_sd = site.all_speak_dns_sd();
-        let held = |key: &str| known.get(key).is_some() || asker.cache.record(key).is_some();
-        let on_dns_sd = |key: &str| all_on_dns_sd && held(key);
         let (from, interface) = (datagram.from.ip(), place.interface);
         let source = Source { now, from, interface, authoritative: false, one_shot: datagram.via == Via::Direct };
-        let news = micro.handle_response(source, datagram.bytes, &Beside { site, on_dns_sd: &on_dns_sd }, out);
+        let news = micro.handle_response(source, datagram.bytes, &Beside { site, known, cache: &asker.cache }, out);
         asker.news_of(now, news.iter().map(String::as_str));
     }
 
@@ -511,7 +507,8 @@ impl Endpoint {
         }
         self.herald.handle_timeout(now, &self.known, &self.site, &mut self.out, &mut self.rng);
         if !self.closing {
-            self.micro.handle_timeout(now, &self.site, &mut self.out);
+            let beside = Beside { site: &self.site, known: &self.known, cache: &self.asker.cache };
+            self.micro.handle_timeout(now, &beside, &mut self.out);
             self.asker.handle_timeout(now, &self.site.net, &self.micro.incomplete(), &mut self.out);
         }
         self.release(now);

@@ -19,12 +19,13 @@ use self::answers::{Answers, Asked};
 use self::asks::Asks;
 use self::heard::{Entry, Heard, Outcome};
 use self::said::{Node, Said};
-use super::cache::Source;
+use super::cache::{Cache, Source};
 use super::herald::Ground;
 use super::message::{self, Data, Message, IN};
 use super::name::{Case, Name};
 use super::outbox::{one_family, Outbox, Place};
 use super::pace::Bucket;
+use super::publication::Publications;
 use super::site::Site;
 use super::unsaid::Unsaid;
 use crate::event::Reason;
@@ -46,8 +47,17 @@ const QUESTIONS: usize = 4;
 pub struct Beside<'a> {
     /// Where this process speaks.
     pub site: &'a Site,
-    /// Whether a key is known by DNS-SD, which wins.
-    pub on_dns_sd: &'a dyn Fn(&str) -> bool,
+    /// What it publishes.
+    pub known: &'a Publications,
+    /// What it has heard.
+    pub cache: &'a Cache,
+}
+
+impl Beside<'_> {
+    /// Whether a key is known by DNS-SD, which wins where all speak it.
+    fn on_dns_sd(&self, key: &str) -> bool {
+        self.site.all_speak_dns_sd() && (self.known.get(key).is_some() || self.cache.record(key).is_some())
+    }
 }
 
 /// The state of the dialect.
@@ -261,7 +271,7 @@ impl GoMicro {
         out: &mut Outbox,
     ) -> Option<(Key, bool)> {
         let asks = &self.asks;
-        let twin = |owner: &Owner, key: &str| beside.site.is_of_this_process(owner) || (beside.on_dns_sd)(key);
+        let twin = |owner: &Owner, key: &str| beside.site.is_of_this_process(owner) || beside.on_dns_sd(key);
         let (key, is_news) = match self.heard.take(source, (domain, entry), |service| asks.wants(domain, service), twin)
         {
             Outcome::Changed(key) => {
@@ -340,14 +350,19 @@ impl GoMicro {
     }
 
     /// Asks the nodes that are doubted, and believes of those that do not answer that they are gone.
-    fn settle_doubts(&mut self, now: Time, site: &Site, out: &mut Outbox) {
+    fn settle_doubts(&mut self, now: Time, beside: &Beside<'_>, out: &mut Outbox) {
         let due = |(since, asked): &(Time, usize)| DOUBT_MS.get(*asked).is_none_or(|ms| now.0 >= since.0 + ms);
         let due: Vec<Key> = self.doubts.iter().filter(|(_, doubt)| due(doubt)).map(|(key, _)| key.clone()).collect();
         for key in due {
+            if beside.on_dns_sd(&key) {
+                // It has heard of it meanwhile.
+                self.expired(&key);
+                continue;
+            }
             let Some((_, asked)) = self.doubts.get_mut(&key) else { continue };
             *asked += 1;
             if *asked < DOUBT_MS.len() {
-                self.check_one(now, &key, site, out);
+                self.check_one(now, &key, beside.site, out);
                 continue;
             }
             self.doubts.remove(&key);
@@ -358,7 +373,7 @@ impl GoMicro {
         }
     }
 
-    /// A node was deleted for silence: it is new when it is heard again.
+    /// A node was deleted for silence, or is known otherwise: it is new when it is heard again.
     pub fn expired(&mut self, key: &str) {
         self.doubts.remove(key);
         self.heard.remove(key);
@@ -370,11 +385,11 @@ impl GoMicro {
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Time, site: &Site, out: &mut Outbox) {
-        self.settle_doubts(now, site, out);
+    pub fn handle_timeout(&mut self, now: Time, beside: &Beside<'_>, out: &mut Outbox) {
+        self.settle_doubts(now, beside, out);
         self.unsaid.handle_timeout(now);
         self.heard.handle_timeout(now);
-        self.asks.poll(now, site, out);
+        self.asks.poll(now, beside.site, out);
     }
 
     /// Lets out what the pace of answers allows.
