@@ -30,9 +30,9 @@ pub const VIEW_NODES: usize = unless_fuzzed(32_768, 16);
 /// Of these, first said from one address: a stranger with one fills no view alone.
 pub const SENDER_NODES: usize = unless_fuzzed(16_384, 12);
 /// The data of the nodes that the link keeps of one wire, inflated, bytes, and of these, of nodes first said from one address.
-pub const VIEW_BYTES: usize = 64 << 20;
+pub const VIEW_BYTES: usize = 32 << 20;
 /// See [`VIEW_BYTES`].
-pub const SENDER_BYTES: usize = 32 << 20;
+pub const SENDER_BYTES: usize = 16 << 20;
 /// What waits in a watch, bytes for each change that its queue holds; at least [`VIEW_BYTES`] in all.
 pub const CHANGE_BYTES: usize = 8 << 10;
 /// The data of one TXT record, bytes. With the node's other records, the addresses of its host and the

@@ -148,6 +148,8 @@ struct Allowed {
 
 /// A view as full as `VIEW_NODES` lets strangers make it, with what the link keeps of each node: 32,768 of 2 kB.
 const NODES_KEPT: Allowed = Allowed { heap: 64_000_000, resident: 96_000_000 };
+/// Of either wire as many bytes as `VIEW_BYTES` lets strangers say, and half as much again for how they are kept.
+const BYTES_KEPT: Allowed = Allowed { heap: 100_000_000, resident: 160_000_000 };
 /// Of what is malformed hardly anything is kept.
 const NOTHING_KEPT: Allowed = Allowed { heap: 5_000_000, resident: 10_000_000 };
 
@@ -200,7 +202,7 @@ pub fn a_million_go_micro_nodes_of_the_service_that_is_watched(link: LinkKind) -
 pub fn a_million_nodes_that_inflate(link: LinkKind) -> Outcome {
     let metadata = inflating();
     let (strings, text) = (deflated(&metadata), go_micro_text(&metadata));
-    flooded(link, SOURCES, &NODES_KEPT, &metadata, |number| match number % 2 {
+    flooded(link, SOURCES, &BYTES_KEPT, &metadata, |number| match number % 2 {
         0 => said_by_dns_sd(number, OURS, &strings),
         _ => said_by_go_micro(number, &text),
     })

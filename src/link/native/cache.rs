@@ -167,7 +167,7 @@ impl Cache {
     /// service is `wanted`.
     pub fn take(&mut self, source: Source, records: &[&Record], wanted: impl Fn(&str) -> bool) -> Vec<Heard> {
         let mut heard = Vec::new();
-        let mut touched: Vec<Key> = Vec::new();
+        let (mut touched, mut refused) = (Vec::<Key>::new(), HashSet::<&str>::new());
         let named = |wanted: fn(&Record) -> bool| -> HashSet<&Name> {
             records.iter().filter(|record| wanted(record)).map(|record| &record.name).collect()
         };
@@ -191,7 +191,7 @@ impl Cache {
                     }
                 }
                 Data::Srv { .. } | Data::Txt(_) => {
-                    let Some(key) = ZONE.key(&record.name) else { continue };
+                    let Some(key) = ZONE.key(&record.name).filter(|key| !refused.contains(key)) else { continue };
                     if record.ttl == 0 {
                         heard.extend(self.goodbye(key));
                         continue;
@@ -206,8 +206,9 @@ impl Cache {
                             continue;
                         }
                     }
-                    if let Some(changed) = self.describe(source, key, record, &mut heard) {
-                        touched.push(changed);
+                    match self.describe(source, key, record, &mut heard) {
+                        Some(changed) => touched.push(changed),
+                        None => drop(refused.insert(key)),
                     }
                 }
                 _ => {}
@@ -279,7 +280,7 @@ impl Cache {
                     }
                 }
                 if moved {
-                    let before = self.instances.get_mut(&key).and_then(|i| i.host.replace(target.clone()));
+                    let before = self.instances.get_mut(&key)?.host.replace(target.clone());
                     before.iter().for_each(|host| self.let_go(host, &key));
                     before.iter().for_each(|_| self.doubt(source, &key, heard));
                     self.users.entry(target.clone()).or_default().insert(key.clone());
@@ -295,7 +296,7 @@ impl Cache {
                 if !same {
                     self.decode(source, &key, data, heard);
                 }
-                Some(key)
+                self.holds(&key).then_some(key)
             }
             _ => None,
         }
@@ -309,7 +310,7 @@ impl Cache {
         let raw = if whole { 0 } else { data.len() };
         if !whole && instance.port == 0 {
             if let Err(full) = self.room.admits(from, had, had + raw) {
-                return heard.push(Heard::Dropped(full));
+                return self.refuse(full, key, heard);
             }
             // The record is not to be read before its SRV record is there.
             instance.txt = Txt::Raw(data.clone());
@@ -325,7 +326,7 @@ impl Cache {
                 }
                 record
             }
-            Err(Refused::ReadingLimited) => return heard.push(Heard::Dropped(Refused::ReadingLimited)),
+            Err(limited @ Refused::ReadingLimited) => return self.refuse(limited, key, heard),
             Err(reason) => {
                 instance.txt = Txt::Digest(digest(data));
                 self.room.change(from, had, instance.heap_bytes());
@@ -344,7 +345,7 @@ impl Cache {
         }
         let bytes = raw + record.node.heap_bytes();
         if let Err(full) = self.room.admits(from, had, raw + record.heap_bytes()) {
-            return heard.push(Heard::Dropped(full));
+            return self.refuse(full, key, heard);
         }
         instance.reverted |= older;
         instance.doubtful = false;
@@ -357,6 +358,14 @@ impl Cache {
         match instance.record.replace(Arc::new(record)) {
             Some(before) => self.unshare(&before),
             None => self.partial -= 1,
+        }
+    }
+
+    /// There is no room for what an instance says now: it stays as it was, if it was told.
+    fn refuse(&mut self, reason: Refused, key: &Key, heard: &mut Vec<Heard>) {
+        heard.push(Heard::Dropped(reason));
+        if self.record(key).is_none() {
+            self.remove(key);
         }
     }
 
