@@ -29,6 +29,7 @@ pub mod refused;
 mod registry;
 mod runtime;
 mod signal;
+mod sync;
 mod system;
 mod tally;
 mod watcher;

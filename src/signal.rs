@@ -1,7 +1,6 @@
 //! Tells readers of a watch that events wait: threads, tasks and file descriptors.
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -9,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::driver::lock;
 use crate::error::Result;
+use crate::sync::{Condvar, Mutex};
 use crate::system;
 
 #[derive(Default)]

@@ -19,11 +19,12 @@ mod json;
 mod log;
 mod queue;
 mod registry;
-mod sync;
 mod table;
 mod text;
 mod version;
 mod watch;
+
+use crate::sync;
 
 pub use callback::mdnsreg_free_fn;
 pub use error::*;
