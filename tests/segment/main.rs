@@ -141,6 +141,26 @@ fn nodes_that_go_while_their_registry_is_asked_are_no_ghosts() {
 }
 
 #[test]
+fn nodes_that_inflate_to_more_than_is_read_at_once_are_all_found_in_the_end() {
+    let mut net = Net::new(9, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    let shapes = (0..100).map(|i| serde_json::json!({"name": format!("field-{i}"), "type": "string"}));
+    let request = serde_json::json!({"name": "request", "type": "object", "values": shapes.collect::<Vec<_>>()});
+    let endpoints = serde_json::json!([{"name": "Say.Hello", "request": request}]).to_string();
+    for part in 0..20 {
+        let mut greeter = service("greeter", part * 100..(part + 1) * 100);
+        let described = format!(r#"{{"name":"greeter","endpoints":{endpoints},"nodes":[{{"id":"n","port":1}}]}}"#);
+        greeter.endpoints = mdns_registry::Service::from_json(&described).unwrap().endpoints;
+        net.register(one, &greeter, 120);
+    }
+    net.run(20_000);
+    net.watch(two, Some("greeter"));
+    let began = net.now;
+    assert!(net.run_until(|net| net.found(two, "greeter") == 2_000, 20_000), "{}", net.found(two, "greeter"));
+    assert!(net.hosts[two].dropped.contains_key("reading-limited"), "after {} ms", net.now.0 - began.0);
+}
+
+#[test]
 fn all_are_visible_within_3_s_after_a_partition_heals() {
     // Three hundred are more than are asked one by one whether they are back.
     for (hosts, seconds) in [(30, 10), (30, 130), (30, 600), (300, 130)] {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use super::asker::{message, Asker, Net, Speaker, GIVE_UP_MS};
-use super::cache::Source;
+use super::cache::{Heard, Source};
 use super::defence::owner_of;
 use super::exchange::{position, Exchange, Sum, Tag, Verdict, ALL};
 use super::fetch::Fetch;
@@ -108,6 +108,9 @@ impl Asker {
         let records = own_records(&registry.owner(), &message.answers);
         self.refuse_others(&records, message.answers.len(), out);
         let heard = self.cache.take(source, &records, wants(&self.interests));
+        // What could not be read yet is asked for again.
+        let limited = heard.iter().any(|heard| *heard == Heard::Dropped(Refused::ReadingLimited));
+        let (verdicts, last) = if limited { (&[][..], false) } else { (&verdicts[..], *last) };
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
         let Some(running) = self.fetches.get_mut(&errand) else { return };
         // It knows nothing of a node that was first heard of after it was asked for.
@@ -121,7 +124,7 @@ impl Asker {
         let same: Vec<Key> = same.flatten().collect();
         let known = |key: Key| (key.clone(), cache.knew(&key, asked));
         let held = |range: &_| cache.keys(&owner, &question, range).into_iter().map(known).collect();
-        let progress = running.fetch.handle(now, (message.id, *token), verdicts, *last, &named, held);
+        let progress = running.fetch.handle(now, (message.id, *token), verdicts, last, &named, held);
         let ends = *running.ends.get_or_insert(Time(now.0 + LONGEST_MS));
         running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(ends);
         let news = self.tell(now, heard, net, out);
