@@ -109,7 +109,7 @@ impl Asker {
         self.refuse_others(&records, message.answers.len(), out);
         let heard = self.cache.take(source, &records, wants(&self.interests));
         // What could not be read yet is asked for again.
-        let limited = heard.iter().any(|heard| *heard == Heard::Dropped(Refused::ReadingLimited));
+        let limited = heard.contains(&Heard::Dropped(Refused::ReadingLimited));
         let (verdicts, last) = if limited { (&[][..], false) } else { (&verdicts[..], *last) };
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
         let Some(running) = self.fetches.get_mut(&errand) else { return };
