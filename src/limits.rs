@@ -33,7 +33,7 @@ pub const SENDER_NODES: usize = unless_fuzzed(16_384, 12);
 pub const VIEW_BYTES: usize = 32 << 20;
 /// See [`VIEW_BYTES`].
 pub const SENDER_BYTES: usize = 16 << 20;
-/// What waits in a watch, bytes for each change that its queue holds; at least [`VIEW_BYTES`] in all.
+/// What waits in a watch, bytes for each change that its queue holds; at least twice [`VIEW_BYTES`] in all.
 pub const CHANGE_BYTES: usize = 8 << 10;
 /// The data of one TXT record, bytes. With the node's other records, the addresses of its host and the
 /// question they answer it stays within 8,952 bytes, what IPv6 and UDP leave of 9,000 (RFC 6762 §17), so

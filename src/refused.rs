@@ -84,7 +84,7 @@ table! {
     Registry TooManyAddresses "too-many-addresses" "Addresses of a host beyond 16 on one interface."
     Registry CacheFull "cache-full" "Records of nodes beyond the 32,768, or 32 MiB, that the link keeps of one wire."
     Registry SenderFull "sender-full" "Records of nodes beyond the 16,384, or 16 MiB, that are kept of one address."
-    Registry ReadingLimited "reading-limited" "TXT records that were not read, over 32 MiB as inflated at once and 16 MiB a second, or half of it of one address."
+    Registry ReadingLimited "reading-limited" "TXT records that were not read, over 32 MiB as inflated at once and 16 MiB a second of one wire, or 16 MiB and 4 MiB a second of one address."
     Registry TooManyIncomplete "too-many-incomplete" "Records of nodes described in part, while 4,096 such wait for the rest."
     Registry OlderRevision "older-revision" "Records older than what is held of their node."
     Registry GoMicroFromElsewhere "go-micro-from-elsewhere" "Records of a go-micro node from another address than the one that said it first; it is asked."

@@ -60,11 +60,6 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// What it keeps, bytes, if nobody else does.
-    pub fn heap_bytes(&self) -> usize {
-        self.had.iter().chain(&self.now).map(|listed| listed.record.heap_bytes()).sum()
-    }
-
     /// Whether a reader has nothing to be told.
     pub fn is_empty(&self) -> bool {
         match (&self.had, &self.now) {

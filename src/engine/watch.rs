@@ -31,7 +31,10 @@ pub struct Watch {
     /// Set when the first answers are in: changes queued before this place are told before `Synced`.
     settled: Option<u64>,
     resync: bool,
-    pending: BTreeMap<u64, Delta>,
+    /// Each with the bytes that it keeps.
+    pending: BTreeMap<u64, (Delta, usize)>,
+    /// Where the services of the last are, as it had and has them.
+    last: [usize; 2],
     place: HashMap<Key, u64>,
     next_place: u64,
     /// What waits, bytes.
@@ -50,6 +53,7 @@ impl Watch {
             settled: settled.then_some(0),
             resync: false,
             pending: BTreeMap::new(),
+            last: [0; 2],
             place: HashMap::new(),
             next_place: 0,
             bytes: 0,
@@ -97,20 +101,36 @@ impl Watch {
             Phase::Live => self.push(delta.clone()),
             _ => self.coalesce(delta),
         }
-        if self.bytes > limits::VIEW_BYTES.max(self.limit.saturating_mul(limits::CHANGE_BYTES)) {
+        // A view as it was and as it is, or what the caller wants to wait.
+        if self.bytes > (2 * limits::VIEW_BYTES).max(self.limit.saturating_mul(limits::CHANGE_BYTES)) {
             self.start_over();
         }
     }
 
     fn push(&mut self, delta: Delta) {
-        self.bytes += delta.heap_bytes();
-        self.pending.insert(self.next_place, delta);
+        let bytes = self.kept_by(&delta);
+        self.bytes += bytes;
+        self.pending.insert(self.next_place, (delta, bytes));
         self.next_place += 1;
     }
 
+    /// Nodes of one registry come together and share their service.
+    fn kept_by(&mut self, delta: &Delta) -> usize {
+        let mut bytes = 0;
+        for (listed, last) in [&delta.had, &delta.now].into_iter().zip(&mut self.last) {
+            let Some(record) = listed.as_ref().map(|listed| &listed.record) else { continue };
+            let service = Arc::as_ptr(&record.service).addr();
+            bytes += record.node.heap_bytes();
+            if std::mem::replace(last, service) != service {
+                bytes += record.service.heap_bytes();
+            }
+        }
+        bytes
+    }
+
     fn pull(&mut self, place: u64) -> Option<Delta> {
-        let delta = self.pending.remove(&place)?;
-        self.bytes -= delta.heap_bytes();
+        let (delta, bytes) = self.pending.remove(&place)?;
+        self.bytes -= bytes;
         Some(delta)
     }
 

@@ -111,8 +111,10 @@ fn text_bytes(text: &str) -> usize {
     ALLOCATED + text.len()
 }
 
+/// The keys and values of a tree, six to eleven in a block.
 fn metadata_bytes(metadata: &Metadata) -> usize {
-    metadata.iter().map(|(key, value)| size_of::<(String, String)>() + text_bytes(key) + text_bytes(value)).sum()
+    let blocks = metadata.len().div_ceil(6) * (11 * size_of::<(String, String)>() + ALLOCATED);
+    blocks + metadata.iter().map(|(key, value)| text_bytes(key) + text_bytes(value)).sum::<usize>()
 }
 
 /// Serializes plain data. Our types have string keys and no failing `Serialize`, so this is total.

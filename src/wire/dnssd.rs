@@ -154,6 +154,24 @@ pub(super) fn values(endpoints: &[Endpoint]) -> usize {
 /// # Errors
 /// The reason, by the name under which it is counted.
 pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Result<Record, Refused> {
+    decode_counted(label, strings, srv_port, &mut 0)
+}
+
+/// Whether reading these strings means to inflate what they say.
+pub fn is_deflated(strings: &[impl AsRef<[u8]>]) -> bool {
+    txt::is_deflated(strings)
+}
+
+/// [`decode`], which tells how many bytes it has inflated, also in vain.
+///
+/// # Errors
+/// As `decode`.
+pub fn decode_counted(
+    label: &str,
+    strings: &[impl AsRef<[u8]>],
+    srv_port: u16,
+    inflated: &mut usize,
+) -> Result<Record, Refused> {
     if txt::size(strings) > limits::TXT_BYTES {
         return Err(Refused::TxtSize);
     }
@@ -170,7 +188,7 @@ pub fn decode(label: &str, strings: &[impl AsRef<[u8]>], srv_port: u16) -> Resul
         return Err(Refused::TxtVersion);
     }
     let number = |key: &str| Ok(text(key)?.and_then(|digits| digits.parse::<u64>().ok()));
-    let rest = Heard::read(&txt::payload(strings)?)?;
+    let rest = Heard::read(&txt::payload(strings, inflated)?)?;
     let key = label.to_lowercase();
 
     let name = text("service")?.map(str::to_owned).or(rest.service).ok_or(Refused::NoService)?;

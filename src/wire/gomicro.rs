@@ -128,12 +128,26 @@ pub fn decode(
     port: u16,
     address: Option<IpAddr>,
 ) -> Result<Record, Refused> {
+    decode_counted(labels, strings, port, address, &mut 0)
+}
+
+/// [`decode`], which tells how many bytes it has inflated, also in vain.
+///
+/// # Errors
+/// As `decode`.
+pub fn decode_counted(
+    labels: &[&[u8]],
+    strings: &[impl AsRef<[u8]>],
+    port: u16,
+    address: Option<IpAddr>,
+    inflated: &mut usize,
+) -> Result<Record, Refused> {
     if txt::size(strings) > limits::TXT_BYTES {
         return Err(Refused::TxtSize);
     }
     let hex: Vec<u8> = strings.iter().flat_map(|string| string.as_ref()).copied().collect();
     let deflated = HEXLOWER_PERMISSIVE.decode(&hex).map_err(|_| Refused::TxtHex)?;
-    let said = Heard::read(&txt::inflate(&deflated)?)?;
+    let said = Heard::read(&txt::inflate(&deflated, inflated)?)?;
 
     let texts = labels.iter().map(|label| std::str::from_utf8(label).ok().filter(|text| !text.contains('.')));
     let texts: Vec<&str> = texts.collect::<Option<_>>().ok_or(Refused::Name)?;

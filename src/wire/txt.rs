@@ -55,10 +55,15 @@ pub(super) fn push_payload(strings: &mut Vec<Vec<u8>>, payload: &[u8]) {
     }
 }
 
-/// The payload that [`push_payload`] appended; empty if there is none.
-pub(super) fn payload(strings: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Refused> {
+/// Whether there is a payload to be inflated.
+pub(super) fn is_deflated(strings: &[impl AsRef<[u8]>]) -> bool {
+    find(strings, "z0").is_some()
+}
+
+/// The payload that [`push_payload`] appended; empty if there is none. See [`inflate`].
+pub(super) fn payload(strings: &[impl AsRef<[u8]>], inflated: &mut usize) -> Result<Vec<u8>, Refused> {
     match join(strings, 'z') {
-        Some(deflated) => inflate(&deflated),
+        Some(deflated) => inflate(&deflated, inflated),
         None => Ok(join(strings, 'j').unwrap_or_default()),
     }
 }
@@ -84,11 +89,12 @@ pub(super) fn zlib(payload: &[u8]) -> Vec<u8> {
     written.unwrap_or_default()
 }
 
-/// The bytes that were deflated, if they are not too many.
-pub(super) fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refused> {
+/// The bytes that were deflated, if they are not too many; how many they came to, or can have where that failed, is told in `size`.
+pub(super) fn inflate(deflated: &[u8], size: &mut usize) -> Result<Vec<u8>, Refused> {
     let mut inflated = Vec::new();
     let limit = limits::INFLATED_BYTES as u64;
     let read = ZlibDecoder::new(deflated).take(limit + 1).read_to_end(&mut inflated);
+    *size = if read.is_ok() { inflated.len() } else { limits::INFLATED_BYTES };
     match read {
         Err(_) => Err(Refused::TxtDeflate),
         Ok(size) if size > limits::INFLATED_BYTES => Err(Refused::TxtInflatedSize),
@@ -118,7 +124,7 @@ mod tests {
                 let mut strings = Vec::new();
                 push_payload(&mut strings, &payload);
                 assert!(strings.iter().all(|s| s.len() <= STRING_BYTES));
-                assert_eq!(super::payload(&strings).unwrap(), payload);
+                assert_eq!(super::payload(&strings, &mut 0).unwrap(), payload);
             }
         }
     }
@@ -127,8 +133,16 @@ mod tests {
     fn what_inflates_beyond_the_bound_is_refused_without_being_held() {
         let bomb = deflate(&vec![0; 64 << 20]).unwrap();
         assert!(bomb.len() < 70_000);
-        assert_eq!(inflate(&bomb), Err(Refused::TxtInflatedSize));
-        assert_eq!(inflate(&deflate(&vec![0; limits::INFLATED_BYTES]).unwrap()).unwrap().len(), limits::INFLATED_BYTES);
-        assert_eq!(inflate(b"not zlib"), Err(Refused::TxtDeflate));
+        let mut size = 0;
+        assert_eq!(inflate(&bomb, &mut size), Err(Refused::TxtInflatedSize));
+        assert_eq!(size, limits::INFLATED_BYTES + 1);
+        let most = deflate(&vec![0; limits::INFLATED_BYTES]).unwrap();
+        assert_eq!(inflate(&most, &mut size).unwrap().len(), size);
+        assert_eq!(size, limits::INFLATED_BYTES);
+        let mut damaged = most;
+        *damaged.last_mut().unwrap() ^= 1;
+        assert_eq!(inflate(&damaged, &mut size), Err(Refused::TxtDeflate));
+        assert_eq!(size, limits::INFLATED_BYTES, "what was in vain is told, too");
+        assert_eq!(inflate(b"not zlib", &mut size), Err(Refused::TxtDeflate));
     }
 }

@@ -5,6 +5,7 @@ mod hostile;
 mod lessons;
 mod net;
 mod refused;
+mod room;
 
 use mdns_registry::{Action, Selection};
 use net::{service, Net, Weather};
@@ -144,7 +145,7 @@ fn nodes_that_go_while_their_registry_is_asked_are_no_ghosts() {
 fn nodes_that_inflate_to_more_than_is_read_at_once_are_all_found_in_the_end() {
     let mut net = Net::new(9, Weather::FAIR);
     let (one, two) = (net.host(), net.host());
-    let shapes = (0..100).map(|i| serde_json::json!({"name": format!("field-{i}"), "type": "string"}));
+    let shapes = (0..250).map(|i| serde_json::json!({"name": format!("field-{i}"), "type": "string"}));
     let request = serde_json::json!({"name": "request", "type": "object", "values": shapes.collect::<Vec<_>>()});
     let endpoints = serde_json::json!([{"name": "Say.Hello", "request": request}]).to_string();
     for part in 0..20 {

@@ -175,6 +175,12 @@ impl Net {
         self.hosts[host].engine.services(service).iter().map(|service| service.nodes.len()).sum()
     }
 
+    /// Whether a node with this id is among them.
+    pub fn has(&self, host: usize, service: &str, id: &str) -> bool {
+        let found = self.hosts[host].engine.services(service);
+        found.iter().any(|service| service.nodes.iter().any(|node| node.id == id))
+    }
+
     /// The events a watch has had since the last call.
     pub fn events(&mut self, host: usize, watch: WatchId) -> Vec<(Action, String, u16)> {
         let mut events = Vec::new();

@@ -83,12 +83,12 @@ impl Scene {
     }
 }
 
-fn stranger(number: u16) -> SocketAddr {
+pub fn stranger(number: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::from_bits(STRANGER.to_bits() + u32::from(number)), 5_353))
 }
 
 /// Like `response`, of any size.
-fn response_of(records: &[Record]) -> Vec<u8> {
+pub fn response_of(records: &[Record]) -> Vec<u8> {
     let mut message = Builder::response(0, 8_952);
     records.iter().for_each(|record| assert!(message.answer(record)));
     message.finish()
@@ -103,7 +103,7 @@ fn query(name: Name, rtype: u16, option: &[u8]) -> Vec<u8> {
     message.finish()
 }
 
-fn printer(label: &[u8], at: Ipv4Addr, txt: Arc<[u8]>) -> Vec<Record> {
+pub fn printer(label: &[u8], at: Ipv4Addr, txt: Arc<[u8]>) -> Vec<Record> {
     let name = service_type().child(label).unwrap();
     let host = Name::from_dotted("printer.local").unwrap();
     let srv = Data::Srv { port: 80, target: host.clone() };
@@ -160,7 +160,7 @@ pub fn answer_with(id: u16, owner: &str, records: &[Record]) -> Vec<u8> {
     message.finish()
 }
 
-fn deflated(bytes: &[u8]) -> Vec<u8> {
+pub fn deflated(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

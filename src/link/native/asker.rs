@@ -248,6 +248,10 @@ impl Asker {
                     alive.push(key);
                 }
                 Heard::Goodbye(key) => self.doubt(now, key),
+                Heard::Unwanted(key) => {
+                    self.goodbyes.remove(&key);
+                    out.tell(Sighting::Gone { key, reason: Reason::Changed });
+                }
                 Heard::Doubtful(key, interface) => self.confirm(now, &key, Some(interface), GIVE_UP_MS),
                 Heard::Dropped(reason) => self.refuse(reason, out),
             }

@@ -2,6 +2,7 @@
 //! registry each belongs to.
 
 mod addresses;
+mod filing;
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -39,6 +40,8 @@ pub enum Heard {
     Repeated(Key),
     /// It is to be gone.
     Goodbye(Key),
+    /// It is of another service now, which nobody wants: it is not held any more.
+    Unwanted(Key),
     /// On this interface it is elsewhere without a new revision, which nothing but the sender's address vouches for.
     Doubtful(Key, u32),
     /// Not kept, for this reason.
@@ -67,6 +70,8 @@ struct Instance {
     heard: Time,
     /// As it is now, it has been told.
     told: bool,
+    /// It was told, and not that it is gone.
+    shown: bool,
     /// It was told with a later revision that was not its registry's.
     reverted: bool,
     /// See [`Heard::Doubtful`]; it is held in another way than its registry says until that has answered.
@@ -223,18 +228,16 @@ impl Cache {
 
     /// Makes a place for an instance, `whole` if the message describes it.
     fn open(&mut self, source: Source, key: &str, whole: bool, heard: &mut Vec<Heard>) -> bool {
-        let crowded = self.partial >= PARTIAL || self.room.is_full();
-        if crowded && source.now >= self.swept {
-            // What cannot be told has no lease that would end it.
-            self.swept = Time(source.now.0 + SWEEP_MS);
-            let stale = |i: &Instance| !i.told && source.now.0 > i.since.0 + PARTIAL_MS;
-            let old: Vec<Key> = self.instances.iter().filter(|(_, i)| stale(i)).map(|(key, _)| key.clone()).collect();
-            old.iter().for_each(|key| self.remove(key));
-        }
         let Source { now, from, .. } = source;
+        if self.partial >= PARTIAL {
+            self.sweep(now);
+        }
         let room = match self.partial >= PARTIAL && !whole {
             true => Err(Refused::TooManyIncomplete),
-            false => self.room.open(from),
+            false => self.room.open(from).or_else(|full| match self.sweep(now) {
+                true => self.room.open(from),
+                false => Err(full),
+            }),
         };
         if let Err(full) = room {
             heard.push(Heard::Dropped(full));
@@ -249,12 +252,25 @@ impl Cache {
             since: now,
             heard: now,
             told: false,
+            shown: false,
             reverted: false,
             doubtful: false,
             from,
         };
         self.instances.insert(Key::from(key), instance);
         self.partial += 1;
+        true
+    }
+
+    /// Forgets what was never told: it has no lease that would end it. Whether it was looked for, which is now and then.
+    fn sweep(&mut self, now: Time) -> bool {
+        if now < self.swept {
+            return false;
+        }
+        self.swept = Time(now.0 + SWEEP_MS);
+        let stale = |i: &Instance| !i.shown && now.0 > i.since.0 + PARTIAL_MS;
+        let old: Vec<Key> = self.instances.iter().filter(|(_, i)| stale(i)).map(|(key, _)| key.clone()).collect();
+        old.iter().for_each(|key| self.remove(key));
         true
     }
 
@@ -272,12 +288,14 @@ impl Cache {
             Data::Srv { port, target } => {
                 let moved = instance.host.as_ref() != Some(target);
                 let ttl = if source.one_shot { instance.ttl } else { Some(record.ttl) };
-                if (instance.port, instance.ttl) != (*port, ttl) {
+                let was = (instance.port, instance.ttl);
+                if was != (*port, ttl) {
                     (instance.port, instance.ttl) = (*port, ttl);
-                    if let Txt::Raw(raw) = &instance.txt {
-                        let raw = raw.clone();
-                        self.decode(source, &key, &raw, heard);
-                    }
+                    let raw = if let Txt::Raw(raw) = &instance.txt { Some(raw.clone()) } else { None };
+                    let taken = raw.is_none_or(|raw| self.decode(source, &key, &raw, heard));
+                    // It is news again when there is room.
+                    let back = self.instances.get_mut(&key).filter(|_| !taken);
+                    back.into_iter().for_each(|instance| (instance.port, instance.ttl) = was);
                 }
                 if moved {
                     let before = self.instances.get_mut(&key)?.host.replace(target.clone());
@@ -302,23 +320,31 @@ impl Cache {
         }
     }
 
-    fn decode(&mut self, source: Source, key: &Key, data: &Arc<[u8]>, heard: &mut Vec<Heard>) {
-        let Some(instance) = self.instances.get_mut(key) else { return };
+    /// Reads the data of a TXT record; false if there is no room for what they say.
+    fn decode(&mut self, source: Source, key: &Key, data: &Arc<[u8]>, heard: &mut Vec<Heard>) -> bool {
+        let Some(instance) = self.instances.get_mut(key) else { return false };
         let (from, had) = (instance.from, instance.heap_bytes());
         let texts = strings(data);
         let whole = texts.iter().any(|text| text.starts_with(b"port="));
         let raw = if whole { 0 } else { data.len() };
         if !whole && instance.port == 0 {
             if let Err(full) = self.room.admits(from, had, had + raw) {
-                return self.refuse(full, key, heard);
+                return self.refuse(source, full, key, heard);
             }
             // The record is not to be read before its SRV record is there.
             instance.txt = Txt::Raw(data.clone());
-            return self.room.change(from, had, instance.heap_bytes());
+            self.room.change(from, had, instance.heap_bytes());
+            return true;
         }
         let leased = texts.iter().any(|text| text.starts_with(b"lease="));
-        let decode = || dnssd::decode(key, &texts, instance.port);
-        let record = match self.reading.read((source.now, source.from), data.len(), decode) {
+        let read = match dnssd::is_deflated(&texts) {
+            true => {
+                let decode = |inflated: &mut usize| dnssd::decode_counted(key, &texts, instance.port, inflated);
+                self.reading.read(source.now, source.from, decode)
+            }
+            false => dnssd::decode(key, &texts, instance.port),
+        };
+        let record = match read {
             Ok(mut record) => {
                 if let Some(ttl) = instance.ttl.filter(|_| !leased) {
                     let lease = (u64::from(ttl) * 1_000).clamp(*limits::TTL_MS.start(), *limits::TTL_MS.end());
@@ -326,26 +352,32 @@ impl Cache {
                 }
                 record
             }
-            Err(limited @ Refused::ReadingLimited) => return self.refuse(limited, key, heard),
+            Err(limited @ Refused::ReadingLimited) => return self.refuse(source, limited, key, heard),
             Err(reason) => {
                 instance.txt = Txt::Digest(digest(data));
                 self.room.change(from, had, instance.heap_bytes());
-                return heard.push(Heard::Dropped(reason));
+                heard.push(Heard::Dropped(reason));
+                return true;
             }
         };
         let newer = |known: &Arc<record::Record>| known.owner == record.owner && known.revision > record.revision;
         let older = instance.record.as_ref().is_some_and(newer);
         if older && !source.authoritative {
-            return heard.push(Heard::Dropped(Refused::OlderRevision));
+            heard.push(Heard::Dropped(Refused::OlderRevision));
+            return true;
         }
         let as_old = |known: &&Arc<record::Record>| known.owner == record.owner && known.revision == record.revision;
         let rewritten = instance.record.as_ref().filter(as_old).is_some_and(|known| !known.same_data(&record));
         if rewritten && !source.authoritative && Tag::of(&record.owner).is_some() {
-            return self.doubt(source, key, heard);
+            self.doubt(source, key, heard);
+            return true;
         }
         let bytes = raw + record.node.heap_bytes();
-        if let Err(full) = self.room.admits(from, had, raw + record.heap_bytes()) {
-            return self.refuse(full, key, heard);
+        let said = self.registries.get(&record.owner).and_then(|registry| registry.said.get(&*record.service.name));
+        let more = if said == Some(&record.service) { 0 } else { record.service.heap_bytes() };
+        let less = instance.record.as_ref().map_or(0, |before| self.room.freed_by(&before.service));
+        if let Err(full) = self.room.admits(from, had + less, bytes + more) {
+            return self.refuse(source, full, key, heard);
         }
         instance.reverted |= older;
         instance.doubtful = false;
@@ -353,67 +385,31 @@ impl Cache {
         self.room.change(from, had, bytes);
         let record = self.file(key, record);
         self.room.share(from, &record.service);
-        let Some(instance) = self.instances.get_mut(key) else { return };
+        let Some(instance) = self.instances.get_mut(key) else { return false };
         instance.told = false;
         match instance.record.replace(Arc::new(record)) {
             Some(before) => self.unshare(&before),
             None => self.partial -= 1,
         }
+        true
     }
 
-    /// There is no room for what an instance says now: it stays as it was, if it was told.
-    fn refuse(&mut self, reason: Refused, key: &Key, heard: &mut Vec<Heard>) {
+    /// There is no room for what an instance says now: it stays as it was, if it is whole; false.
+    fn refuse(&mut self, source: Source, reason: Refused, key: &Key, heard: &mut Vec<Heard>) -> bool {
         heard.push(Heard::Dropped(reason));
-        if self.record(key).is_none() {
-            self.remove(key);
+        let is_full = reason != Refused::ReadingLimited;
+        if is_full {
+            // For the next.
+            self.sweep(source.now);
         }
-    }
-
-    /// The record is held no more.
-    fn unshare(&mut self, record: &record::Record) {
-        let was_last = self.room.unshare(&record.service);
-        let said = self.registries.get_mut(&record.owner).filter(|_| was_last).map(|registry| &mut registry.said);
-        said.into_iter().for_each(|said| said.retain(|_, service| !Arc::ptr_eq(service, &record.service)));
-    }
-
-    /// Files a record under its registry, and lets it share what others of it say alike.
-    fn file(&mut self, key: &Key, mut record: record::Record) -> record::Record {
-        record.key = key.clone();
-        let moved = self.instances.get(key).and_then(|i| i.record.clone());
-        if let Some(moved) = moved.filter(|was| was.service.name != record.service.name || was.owner != record.owner) {
-            self.unfile(&moved);
+        match self.instances.get_mut(key) {
+            // Its registry has said otherwise.
+            Some(instance) if instance.record.is_some() => instance.doubtful |= source.authoritative,
+            // What could not be read is asked for again.
+            Some(_) if is_full || self.partial > PARTIAL => self.remove(key),
+            _ => {}
         }
-        let Some((position, _)) = position(key).zip(Tag::of(&record.owner)) else { return record };
-        let owner = self.registries.get_key_value(&record.owner).map(|(owner, _)| owner.clone());
-        if owner.is_none() {
-            self.owners.insert(ZONE.host(&record.owner, ""), record.owner.clone());
-        }
-        record.owner = owner.unwrap_or(record.owner);
-        let registry = self.registries.entry(record.owner.clone()).or_default();
-        let name = registry.services.get_key_value(record.service.name.as_str()).map(|(name, _)| name.clone());
-        let name = name.unwrap_or_else(|| Arc::from(record.service.name.as_str()));
-        match registry.said.get(&name) {
-            Some(said) if *said == record.service => record.service = said.clone(),
-            _ => drop(registry.said.insert(name.clone(), record.service.clone())),
-        }
-        registry.services.entry(name).or_default().insert(position, key.clone());
-        record
-    }
-
-    fn unfile(&mut self, record: &record::Record) {
-        let Some(registry) = self.registries.get_mut(&record.owner) else { return };
-        let name = record.service.name.as_str();
-        if let Some((places, position)) = registry.services.get_mut(name).zip(position(&record.key)) {
-            places.remove(&position);
-            if places.is_empty() {
-                registry.services.remove(name);
-                registry.said.remove(name);
-            }
-        }
-        if registry.services.is_empty() {
-            self.registries.remove(&record.owner);
-            self.owners.remove(&ZONE.host(&record.owner, ""));
-        }
+        false
     }
 
     fn doubt(&mut self, source: Source, key: &Key, heard: &mut Vec<Heard>) {
@@ -428,14 +424,16 @@ impl Cache {
         let instance = self.instances.get_mut(key)?;
         let record = instance.record.as_ref()?;
         if !wanted(&record.service.name) {
+            let was_shown = instance.shown;
             self.remove(key);
-            return None;
+            return was_shown.then(|| Heard::Unwanted(key.clone()));
         }
         let host = instance.host.as_ref().and_then(|host| self.hosts.get(host));
         if host.is_none_or(BTreeMap::is_empty) {
             return None;
         }
         let told = std::mem::replace(&mut instance.told, true);
+        instance.shown = true;
         if std::mem::take(&mut instance.reverted) {
             return Some(Heard::Reverted(key.clone()));
         }

@@ -108,11 +108,16 @@ impl Asker {
         let records = own_records(&registry.owner(), &message.answers);
         self.refuse_others(&records, message.answers.len(), out);
         let heard = self.cache.take(source, &records, wants(&self.interests));
-        // What could not be read yet is asked for again.
-        let limited = heard.contains(&Heard::Dropped(Refused::ReadingLimited));
-        let (verdicts, last) = if limited { (&[][..], false) } else { (&verdicts[..], *last) };
         let named: Vec<Key> = records.iter().filter_map(|record| ZONE.key(&record.name).map(Key::from)).collect();
         let Some(running) = self.fetches.get_mut(&errand) else { return };
+        let is_full = |heard: &Heard| match heard {
+            Heard::Dropped(why) => [Refused::CacheFull, Refused::SenderFull, Refused::TooManyIncomplete].contains(why),
+            _ => false,
+        };
+        if heard.iter().any(is_full) {
+            // What is held is not what was fetched: the next alive record is compared anew.
+            running.trigger = None;
+        }
         // It knows nothing of a node that was first heard of after it was asked for.
         let looked_up = self.lookups.get(&question).filter(|lookup| lookup.ids.contains(&message.id));
         let asked = looked_up.map_or_else(|| running.fetch.asked(message.id), |lookup| lookup.since);
@@ -124,7 +129,10 @@ impl Asker {
         let same: Vec<Key> = same.flatten().collect();
         let known = |key: Key| (key.clone(), cache.knew(&key, asked));
         let held = |range: &_| cache.keys(&owner, &question, range).into_iter().map(known).collect();
-        let progress = running.fetch.handle(now, (message.id, *token), verdicts, last, &named, held);
+        let progress = match heard.contains(&Heard::Dropped(Refused::ReadingLimited)) {
+            true => running.fetch.put_off(now, *token),
+            false => running.fetch.handle(now, (message.id, *token), verdicts, *last, &named, held),
+        };
         let ends = *running.ends.get_or_insert(Time(now.0 + LONGEST_MS));
         running.give_up = running.give_up.max(Time(now.0 + GIVE_UP_MS)).min(ends);
         let news = self.tell(now, heard, net, out);

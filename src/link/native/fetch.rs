@@ -164,6 +164,12 @@ impl Fetch {
         progress
     }
 
+    /// An answer came that could not be read yet: what it covers is asked for again after a pause.
+    pub fn put_off(&mut self, now: Time, token: u64) -> Progress {
+        (self.token, self.active, self.silent, self.ready, self.pause) = (token, now, 0, false, PAUSE_MS);
+        Progress::default()
+    }
+
     /// Cuts a range that differs, so that the next question finds out where.
     fn narrow(&mut self, range: &Range) {
         let is_open = |open: &Range| open.contains(range.start()) && open.contains(range.end());

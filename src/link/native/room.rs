@@ -91,6 +91,11 @@ impl Room {
         }
     }
 
+    /// The bytes that are given back when one of the nodes that have a service has it no more.
+    pub fn freed_by(&self, service: &Arc<Service>) -> usize {
+        self.services.get(&address(service)).filter(|shared| shared.nodes == 1).map_or(0, |shared| shared.bytes)
+    }
+
     /// A node has it no more; whether none has it.
     pub fn unshare(&mut self, service: &Arc<Service>) -> bool {
         let Some(shared) = self.services.get_mut(&address(service)) else { return true };

@@ -154,8 +154,9 @@ impl Heard {
             return Outcome::Repeated(key);
         }
         let labels: Vec<&[u8]> = entry.name.labels().collect();
-        let decode = || wire::decode(&labels, &strings(entry.txt), entry.port, entry.address);
-        let record = match self.reading.read((source.now, source.from), entry.txt.len(), decode) {
+        let texts = strings(entry.txt);
+        let decode = |inflated: &mut usize| wire::decode_counted(&labels, &texts, entry.port, entry.address, inflated);
+        let record = match self.reading.read(source.now, source.from, decode) {
             Ok(record) if !wanted(&record.service.name) => return Outcome::Nothing,
             Ok(record) => record,
             Err(reason) => return Outcome::Dropped(reason),
