@@ -34,14 +34,9 @@ pub struct Room {
 }
 
 impl Room {
-    /// Whether there is no place for one more node.
-    pub fn is_full(&self) -> bool {
-        self.all.nodes >= limits::VIEW_NODES
-    }
-
     /// Takes the place of a node that this sender says first.
     pub fn open(&mut self, from: IpAddr) -> Result<(), Refused> {
-        if self.is_full() {
+        if self.all.nodes >= limits::VIEW_NODES {
             return Err(Refused::CacheFull);
         }
         if self.of(&from).nodes >= limits::SENDER_NODES {
@@ -83,10 +78,11 @@ impl Room {
 
     /// A node has this service, which others may share.
     pub fn share(&mut self, from: IpAddr, service: &Arc<Service>) {
-        let bytes = service.heap_bytes();
-        let shared = self.services.entry(address(service)).or_insert(Shared { nodes: 0, from, bytes });
+        let new = || Shared { nodes: 0, from, bytes: service.heap_bytes() };
+        let shared = self.services.entry(address(service)).or_insert_with(new);
         shared.nodes += 1;
-        if shared.nodes == 1 {
+        let (is_first, bytes) = (shared.nodes == 1, shared.bytes);
+        if is_first {
             self.change(from, 0, bytes);
         }
     }
