@@ -1,5 +1,8 @@
 //! How fast something may happen, in virtual time.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+
 use crate::record::Time;
 
 /// So many at once, and so many a second.
@@ -55,8 +58,37 @@ impl Bucket {
     }
 }
 
+/// Addresses that are told apart.
+const SOURCES: usize = 256;
+
+/// A bucket of each address that lately took of its own.
+#[derive(Debug)]
+pub struct Sources {
+    full: Bucket,
+    buckets: HashMap<IpAddr, Bucket>,
+}
+
+impl Sources {
+    /// So many at once, and so many a second, of each address.
+    pub fn new(burst: u64, per_second: u64) -> Sources {
+        Sources { full: Bucket::new(burst, per_second), buckets: HashMap::new() }
+    }
+
+    /// That of an address, unless too many others have one that is not full.
+    pub fn bucket(&mut self, now: Time, source: IpAddr) -> Option<&mut Bucket> {
+        if self.buckets.len() >= SOURCES && !self.buckets.contains_key(&source) {
+            let burst = self.full.left(now);
+            self.buckets.retain(|_, bucket| bucket.left(now) < burst);
+        }
+        let is_told_apart = self.buckets.len() < SOURCES || self.buckets.contains_key(&source);
+        is_told_apart.then(|| self.buckets.entry(source).or_insert_with(|| self.full.clone()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -82,5 +114,16 @@ mod tests {
     fn a_clock_that_stands_still_fills_nothing() {
         let mut bucket = Bucket::new(1, 1_000);
         assert!(bucket.take(Time(5), 1) && !bucket.take(Time(5), 1) && !bucket.take(Time(4), 1));
+    }
+
+    #[test]
+    fn addresses_are_told_apart_until_too_many_owe() {
+        let mut sources = Sources::new(2, 1);
+        let address = |n| Ipv4Addr::from_bits(n).into();
+        let mut take = |at, n| sources.bucket(Time(at), address(n)).map(|bucket| bucket.take(Time(at), 2));
+        assert!((0..256).all(|n| take(0, n) == Some(true)));
+        assert_eq!((take(0, 0), take(0, 256)), (Some(false), None));
+        assert_eq!((take(1_999, 256), take(1_999, 255)), (None, Some(false)));
+        assert_eq!((take(2_000, 256), take(2_000, 0), take(2_000, 256)), (Some(true), Some(true), Some(false)));
     }
 }

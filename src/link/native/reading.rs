@@ -1,28 +1,25 @@
 //! How much of what others say in TXT records is read: a datagram of theirs may inflate to megabytes.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::pace::Bucket;
+use super::pace::{Bucket, Sources};
 use crate::record::{Record, Time};
 use crate::refused::Refused;
 
 /// Bytes as inflated, at once and a second: of all and of one sender.
 const OF_ALL: (u64, u64) = (32 << 20, 16 << 20);
 const OF_SENDER: (u64, u64) = (16 << 20, 4 << 20);
-/// Senders that are told apart.
-const SENDERS: usize = 256;
 
 /// What may be read.
 #[derive(Debug)]
 pub struct Reading {
     all: Bucket,
-    senders: HashMap<IpAddr, Bucket>,
+    senders: Sources,
 }
 
 impl Default for Reading {
     fn default() -> Reading {
-        Reading { all: Bucket::new(OF_ALL.0, OF_ALL.1), senders: HashMap::new() }
+        Reading { all: Bucket::new(OF_ALL.0, OF_ALL.1), senders: Sources::new(OF_SENDER.0, OF_SENDER.1) }
     }
 }
 
@@ -34,12 +31,7 @@ impl Reading {
         from: IpAddr,
         decode: impl FnOnce(&mut usize) -> Result<Record, Refused>,
     ) -> Result<Record, Refused> {
-        if self.senders.len() >= SENDERS {
-            self.senders.retain(|_, bucket| bucket.left(now) < OF_SENDER.0);
-        }
-        let is_told_apart = self.senders.len() < SENDERS || self.senders.contains_key(&from);
-        let sender =
-            is_told_apart.then(|| self.senders.entry(from).or_insert_with(|| Bucket::new(OF_SENDER.0, OF_SENDER.1)));
+        let sender = self.senders.bucket(now, from);
         let mut buckets: Vec<&mut Bucket> = sender.into_iter().chain([&mut self.all]).collect();
         if buckets.iter_mut().any(|bucket| bucket.left(now) == 0) {
             return Err(Refused::ReadingLimited);

@@ -2,8 +2,8 @@
 //!
 //! A question waits as the place where its answer goes on, so that one about thousands of nodes costs no more than one.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::said::{self, Node, Said, TTL};
@@ -11,7 +11,7 @@ use crate::link::native::herald::Ground;
 use crate::link::native::message::{Question, Record, LARGEST};
 use crate::link::native::name::Name;
 use crate::link::native::outbox::{Outbox, Place};
-use crate::link::native::pace::Bucket;
+use crate::link::native::pace::{Bucket, Sources};
 use crate::link::native::site::Site;
 use crate::link::native::Via;
 use crate::options::Domain;
@@ -22,8 +22,6 @@ use crate::refused::{Refusals, Refused};
 const PACE: (u64, u64) = (64, 16_000);
 /// Bytes to one address, at once and a second: go-micro's buffer holds less than these at once.
 const OF_SOURCE: (u64, u64) = (512 << 10, 4 << 20);
-/// Addresses that are answered within a second, at most.
-const SOURCES: usize = 256;
 /// Questions that are being answered at once, of all and of one address.
 const QUESTIONS: usize = 256;
 const QUESTIONS_OF_SOURCE: usize = 8;
@@ -75,7 +73,7 @@ struct Answering {
 pub struct Answers {
     queue: VecDeque<Answering>,
     pace: Bucket,
-    sources: BTreeMap<IpAddr, Bucket>,
+    sources: Sources,
     refused: Arc<Refusals>,
 }
 
@@ -127,7 +125,8 @@ impl Answering {
 impl Answers {
     /// None on their way.
     pub fn new(refused: Arc<Refusals>) -> Answers {
-        Answers { queue: VecDeque::new(), pace: Bucket::new(PACE.0, PACE.1), sources: BTreeMap::new(), refused }
+        let sources = Sources::new(OF_SOURCE.0, OF_SOURCE.1);
+        Answers { queue: VecDeque::new(), pace: Bucket::new(PACE.0, PACE.1), sources, refused }
     }
 
     /// Answers a question from now on.
@@ -136,14 +135,10 @@ impl Answers {
         if of_source.clone().any(|other| other.asked.to == asked.to && other.asked.question == asked.question) {
             return;
         }
-        if self.sources.len() >= SOURCES {
-            self.sources.retain(|_, bucket| bucket.left(now) < OF_SOURCE.0);
-        }
-        let crowded = self.sources.len() >= SOURCES && !self.sources.contains_key(&asked.to.ip());
+        let crowded = self.sources.bucket(now, asked.to.ip()).is_none();
         if crowded || self.queue.len() >= QUESTIONS || of_source.count() >= QUESTIONS_OF_SOURCE {
             return self.refused.count(Refused::GoMicroAsksRefused);
         }
-        self.sources.entry(asked.to.ip()).or_insert_with(|| Bucket::new(OF_SOURCE.0, OF_SOURCE.1));
         let told = match wanted {
             Wanted::Services(_) => Told::Services(None),
             _ => Told::Nodes(None),
@@ -157,12 +152,12 @@ impl Answers {
         while waiting < self.queue.len() && self.pace.left(now) > 0 {
             let Some(mut answering) = self.queue.pop_front() else { return };
             let (interface, to) = (answering.asked.place.interface, answering.asked.to);
-            let budget = self.sources.entry(to.ip()).or_insert_with(|| Bucket::new(OF_SOURCE.0, OF_SOURCE.1));
-            if budget.left(now) < LARGEST as u64 {
+            let budget = self.sources.bucket(now, to.ip());
+            let Some(budget) = budget.and_then(|budget| (budget.left(now) >= LARGEST as u64).then_some(budget)) else {
                 waiting += 1;
                 self.queue.push_back(answering);
                 continue;
-            }
+            };
             match answering.next(said, host, site) {
                 Next::Message(bytes) => {
                     budget.take(now, bytes.len() as u64);
