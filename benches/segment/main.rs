@@ -11,6 +11,8 @@ use net::{service, Net, Weather};
 
 const NODES: usize = 10;
 const LEASE_S: u64 = 120;
+/// Until alive records come as seldom as they do when nothing changes.
+const PEACE_MS: u64 = 120_000;
 
 /// Hosts with ten nodes each; so many of the first watch everything, the rest one service each.
 struct World {
@@ -102,12 +104,12 @@ fn story(hosts: usize, watchers: usize, minutes: u64) {
     let mut world = World::boot(1, hosts, watchers);
     tell("all hosts started: every view whole after", world.converge(60_000));
     let nodes = (hosts * NODES) as f64;
-    world.net.run(5_000);
+    world.net.run(PEACE_MS);
     let (messages, bytes) = world.traffic(60_000);
     row("in peace, a node a second", &format!("{:.4} messages, {:.2} bytes", messages / nodes, bytes / nodes));
     row("in peace, in all", &format!("{messages:.0} messages/s, {:.1} kB/s", bytes / 1_000.0));
     let before = world.expired();
-    world.net.run((minutes * 60_000).saturating_sub(240_000));
+    world.net.run((minutes * 60_000).saturating_sub(180_000 + PEACE_MS));
     row("deleted for silence meanwhile, though alive", &(world.expired() - before).to_string());
     for host in 0..hosts / 10 {
         world.net.hosts[host].group = 1;
@@ -135,7 +137,7 @@ fn curve() {
     for (hosts, watchers) in [(10, 1), (10, 10), (100, 1), (100, 20), (100, 100), (300, 20)] {
         let mut world = World::boot(2, hosts, watchers);
         let _ = world.converge(60_000);
-        world.net.run(5_000);
+        world.net.run(PEACE_MS);
         let (messages, bytes) = world.traffic(60_000);
         println!("| {hosts} | {} | {watchers} | {messages:.1} | {:.1} |", hosts * NODES, bytes / 1_000.0);
     }
