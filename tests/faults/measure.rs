@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use nix::time::{clock_gettime, ClockId};
+use serde::{Deserialize, Serialize};
 
+use crate::heap;
 use crate::lab::Host;
 use crate::peer::{id, register, Peer, Present};
 
@@ -69,6 +71,40 @@ pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc").count() - 1
 }
 
+/// What a process holds that must not grow (I6); heap in bytes.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Held {
+    pub heap: i64,
+    pub descriptors: usize,
+    pub threads: usize,
+}
+
+impl Held {
+    /// What this process holds.
+    pub fn now() -> Held {
+        Held { heap: heap::live(), descriptors: descriptors(), threads: threads() }
+    }
+
+    /// By how much more heap that is than at first, if it is no more than `HEAP_LEFT`, and nothing else is.
+    pub fn back_to(&self, first: &Held) -> Result<i64, String> {
+        let left = self.heap - first.heap;
+        match left > HEAP_LEFT || self.descriptors > first.descriptors || self.threads > first.threads {
+            true => Err(format!(
+                "I6: {:+.1} kB of heap, {} descriptors and {} threads, at first {} and {}",
+                left as f64 / 1e3,
+                self.descriptors,
+                self.threads,
+                first.descriptors,
+                first.threads
+            )),
+            false => Ok(left),
+        }
+    }
+}
+
+/// What may be left of live heap, bytes: what is made once in a process and kept.
+pub const HEAP_LEFT: i64 = 64_000;
+
 /// Whether all threads of a process are in this state of proc(5): T is stopped, Z has ended.
 pub fn all_threads_are(process: i32, state: char) -> bool {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("the process");
@@ -113,8 +149,8 @@ pub fn all_see<'a>(
     Some(Duration::from_nanos(last - began))
 }
 
-/// Within it a peer at rest lets go of what it held for a moment.
-const RETURNS_WITHIN: Duration = Duration::from_secs(5);
+/// Within it a peer lets go of what it held for a moment.
+pub const RETURNS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What holds of every peer at rest: I3, I4, I6 and I7. What all see, if they see the same.
 pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mdns_registry::{Next, Options, RegisterOptions, Registry, Selection, Service, WatchOptions};
@@ -13,6 +13,7 @@ use serde_json::{json, Value};
 use super::{id, port, Place, Present, State, FLEET, OURS};
 use crate::lab::fold::{nodes_of, Fold};
 use crate::lab::role::tell;
+use crate::measure::Held;
 use crate::{heap, measure, panics};
 
 /// Within it what a watcher was told and what a lookup answers are the same, at rest.
@@ -80,11 +81,14 @@ struct Played {
     stalls: Stalls,
     registry: Registry,
     seen: Arc<Mutex<Seen>>,
+    reader: JoinHandle<()>,
 }
 
 /// The process of a peer.
 pub fn play() {
     panics::record();
+    let stalls = Stalls::watch();
+    let first = Held::now();
     let options = Options::from_environment().expect("options");
     let registry = Registry::open(options).expect("a registry");
     let seen = Arc::new(Mutex::new(Seen::default()));
@@ -96,20 +100,35 @@ pub fn play() {
             told.lock().expect("no panic while held").take(&event);
         }
     };
-    thread::Builder::new().name(panics::READER.into()).spawn(read).expect("a thread");
-    let mut played = Played { stalls: Stalls::watch(), registry, seen };
+    let reader = thread::Builder::new().name(panics::READER.into()).spawn(read).expect("a thread");
+    let mut played = Played { stalls, registry, seen, reader };
     tell("\nready");
     for line in std::io::stdin().lines().map_while(Result::ok) {
         let command: Value = serde_json::from_str(&line).expect("JSON");
+        if command["do"] == "end" {
+            break;
+        }
         let answer = match played.obey(&command) {
             Ok(answer) => json!({ "answer": answer }),
             Err(error) => json!({ "error": error.to_string() }),
         };
         tell(&answer.to_string());
     }
+    played.end();
+    let ended = match measure::within(measure::RETURNS_WITHIN, || Held::now().back_to(&first)) {
+        Ok(left) => json!({ "ended": left }),
+        Err(how) => json!({ "ended": how }),
+    };
+    tell(&ended.to_string());
 }
 
 impl Played {
+    /// Closes the registry, which ends the watch, and forgets what was seen.
+    fn end(self) {
+        self.registry.close().wait();
+        self.reader.join().expect("no panic of the reader");
+    }
+
     fn obey(&mut self, command: &Value) -> mdns_registry::Result<Value> {
         match command["do"].as_str().expect("a command") {
             "register" => {
