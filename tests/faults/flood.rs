@@ -356,6 +356,6 @@ fn send_until_taken(
 
 /// Until the subject sees round 1 of the other's nodes.
 fn all_changed(subject: &mut Peer, began: u64) -> Option<Duration> {
-    let mut all = || subject.seen_of(NODES / 2..NODES, Some(1)) == NODES as usize / 2;
+    let mut all = || subject.seen_of(NODES / 2..NODES, 1) == NODES as usize / 2;
     within(Duration::from_secs(20), || all().then(|| measure::since(began)).ok_or(())).ok()
 }

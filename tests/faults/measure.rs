@@ -287,19 +287,10 @@ impl Truth {
         began: u64,
         limit: Duration,
     ) -> Option<Duration> {
-        let mut rounds: BTreeMap<u64, usize> = BTreeMap::new();
-        self.0.values().for_each(|round| *rounds.entry(*round).or_default() += 1);
-        let nodes = 0..self.0.last_key_value().map_or(0, |(last, _)| last + 1);
         let end = now() + limit.as_nanos() as u64;
         let mut last = began;
         for peer in peers {
-            let right = |peer: &mut Peer| {
-                rounds.iter().all(|(round, count)| peer.seen_of(nodes.clone(), Some(*round)) == *count)
-            };
-            let told = || {
-                let state = peer.state();
-                (state.visible == self.len() && right(peer)).then_some(state.changed_at).ok_or(())
-            };
+            let told = || self.is(&peer.told()).map(|()| peer.state().changed_at);
             last = last.max(within(Duration::from_nanos(end.saturating_sub(now())), told).ok()?);
         }
         Some(Duration::from_nanos(last - began))

@@ -55,6 +55,9 @@ const MISSED: &str = "✗ ";
 /// A `short` scenario takes no longer on the native link.
 const SHORT: Duration = Duration::from_secs(30);
 const MINUTES: u64 = 60;
+/// The soak, whose cell begins with its minutes, takes so many at least.
+const SOAK: &str = "17";
+const SOAK_MINUTES: u64 = 60;
 
 /// Plays a scenario, keeps what was measured for the page, and panics if what must hold on the native link did not.
 pub fn play(name: &str, link: LinkKind, scenario: fn(LinkKind) -> Outcome) {
@@ -190,5 +193,7 @@ fn the_page_has_every_scenario_and_none_missed() {
     assert!(run[2].parse::<u64>().is_ok_and(|minutes| (1..=MINUTES).contains(&minutes)), "{run:?}");
     for row in &told[2..] {
         assert!(row.len() == 6 && row[4].starts_with(HELD) && !row[5].is_empty(), "{row:?}");
+        let minutes = row[4].trim_start_matches(HELD).split(' ').next().and_then(|word| word.parse().ok());
+        assert!(row[0] != SOAK || minutes.is_some_and(|minutes: u64| minutes >= SOAK_MINUTES), "{row:?}");
     }
 }

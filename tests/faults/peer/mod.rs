@@ -155,8 +155,8 @@ impl Peer {
         serde_json::from_value(self.ask(&json!({"do": "told"}))).expect("nodes")
     }
 
-    /// How many of these nodes it was told of, of this round if one is given.
-    pub fn seen_of(&mut self, nodes: Range<u32>, round: Option<u64>) -> usize {
+    /// How many of these nodes it was told of in this round.
+    pub fn seen_of(&mut self, nodes: Range<u32>, round: u64) -> usize {
         let told = self.ask(&json!({"do": "seen_of", "nodes": [nodes.start, nodes.end], "round": round}));
         told.as_u64().expect("a number") as usize
     }

@@ -182,10 +182,9 @@ impl Played {
 
     fn seen_of(&self, command: &Value) -> usize {
         let wanted: BTreeSet<String> = span(command).map(id).collect();
-        let round = command["round"].as_u64().map(|round| round.to_string());
+        let round = command["round"].to_string();
         let is = |node: &Value| {
-            let of_round = round.as_ref().is_none_or(|round| node["metadata"]["round"] == round.as_str());
-            of_round && node["id"].as_str().is_some_and(|id| wanted.contains(id))
+            node["metadata"]["round"] == round.as_str() && node["id"].as_str().is_some_and(|id| wanted.contains(id))
         };
         let seen = self.seen.lock().expect("no panic while held");
         let count = seen.fold.services().filter(|service| is(&service["nodes"][0])).count();
