@@ -116,6 +116,8 @@ scenarios! {
         forged::a_forged_goodbye_of_the_address_again_and_again, "13", Both, "the same 20 times, every 100 ms", "the same";
         forged::a_forged_conflict, "13", Both, "an SRV record with another port and another target, and an address of that, said by both", "the same";
         forged::a_forged_address, "13", Both, "another address of its host, with the cache-flush bit, said by both", "the same";
+        forged::a_forged_conflict_again_and_again, "13", Both, "the conflict 30 times, every 100 ms", "the same each time";
+        forged::a_forged_address_again_and_again, "13", Both, "the forged address 30 times, every 100 ms", "the same each time";
         forged::a_forged_conflict_of_a_plain_node, "13", Both, "the conflict about a node of other software, of whose port and host only SRV tells and who repeats it every 500 ms", "the same";
         forged::a_forged_takeover, "13", Both, "all records of the node with another port and a higher revision, said by both", "ignored or repaired within 1 s";
         forged::a_response_from_off_the_link, "13", Both, "the same from a source off the link", "ignored, counted for that and for nothing else, no event";
