@@ -152,19 +152,26 @@ pub fn all_see<'a>(
 /// Within it a peer lets go of what it held for a moment.
 pub const RETURNS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What holds of every peer at rest: I3, I4, I6 and I7. What all see, if they see the same.
+/// What holds of every peer at rest: I3, I4, I6 and I7. What all see, if they see the same. No watch has begun anew, which
+/// could hide what it was told amiss.
 pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
-    sound_by(peers, Peer::present)
+    sound_by(peers, Peer::present, false)
 }
 
 /// The same, I3 of the nodes that peers register, whatever others say.
 pub fn sound_of_ours<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
-    sound_by(peers, Peer::present_of_ours)
+    sound_by(peers, Peer::present_of_ours, false)
+}
+
+/// The same of peers that are told of more than their watch keeps.
+pub fn sound_if_behind<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
+    sound_by(peers, Peer::present_of_ours, true)
 }
 
 fn sound_by<'a>(
     peers: impl IntoIterator<Item = &'a mut Peer>,
     present: fn(&mut Peer) -> Result<Present, String>,
+    may_fall_behind: bool,
 ) -> Result<Present, String> {
     let mut common: Option<Present> = None;
     for peer in peers {
@@ -174,6 +181,9 @@ fn sound_by<'a>(
         }
         if !state.panics.is_empty() {
             return Err(format!("I7: {:?}", state.panics));
+        }
+        if state.resyncs > 0 && !may_fall_behind {
+            return Err(format!("I3: its watch began anew {} times", state.resyncs));
         }
         within(RETURNS_WITHIN, || peer.returned())?;
         let present = present(peer)?;

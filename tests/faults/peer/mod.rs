@@ -44,6 +44,8 @@ pub struct State {
     pub resident: i64,
     pub descriptors: usize,
     pub threads: usize,
+    /// How often its watch fell behind and began anew.
+    pub resyncs: usize,
 }
 
 impl State {

@@ -177,6 +177,7 @@ impl Played {
             resident: measure::resident(),
             descriptors: measure::descriptors(),
             threads: measure::threads(),
+            resyncs: seen.fold.resyncs,
         })
     }
 
@@ -204,13 +205,23 @@ impl Played {
         nodes_of(&found.iter().map(|service| json!(service)).collect::<Vec<_>>())
     }
 
-    /// Of nodes whose id begins so.
+    /// Names that are listed; of the fleet alone nodes are told.
+    fn listed(&self) -> BTreeSet<String> {
+        let listed = self.registry.list_services().wait().unwrap_or_default();
+        listed.into_iter().map(|service| service.name).collect()
+    }
+
+    /// Of nodes whose id begins so, and of the name of the fleet; of all, no other name is there.
     fn present(&self, prefix: &str) -> Value {
         let agree = || {
-            let (looked_up, told) = (self.looked_up(prefix), self.told(prefix));
-            match told == looked_up {
-                true => Ok(present(&told)),
-                false => Err(format!("told of {} nodes, a lookup finds {} or others", told.len(), looked_up.len())),
+            let (looked_up, listed, told) = (self.looked_up(prefix), self.listed(), self.told(prefix));
+            if told != looked_up {
+                return Err(format!("told of {} nodes, a lookup finds {} or others", told.len(), looked_up.len()));
+            }
+            let (others, fleet) = (listed.iter().any(|name| name != FLEET), listed.contains(FLEET));
+            match (others && prefix.is_empty()) || fleet == told.is_empty() {
+                true => Err(format!("told of {} nodes of {FLEET}, and {listed:?} is listed", told.len())),
+                false => Ok(present(&told)),
             }
         };
         match measure::within(AGREES_WITHIN, agree) {
