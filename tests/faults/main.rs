@@ -155,6 +155,7 @@ scenarios! {
         flood::a_million_nodes_said_by_one_address, "12", Both, "the same from one address", "the same";
         flood::a_million_go_micro_nodes_of_the_service_that_is_watched, "12", Native, "the same from 100 addresses, on go-micro's wire", "the same";
         flood::a_million_nodes_that_inflate, "12", Native, "the same on both wires, each with TXT of a few hundred bytes that inflates to 256 kB", "the same, but 100 MB of heap, of 32 MiB of data on either wire (docs/limits.md), and 160 MB resident";
+        flood::a_million_nodes_that_live_for_10_s, "12", Native, "the same from 100 addresses, of nodes of the service that is watched that live for 10 s", "the same as of those that live for 2 minutes; 11 s after the last only ours are seen, with at most 1 MB of heap more than before";
         callers::ten_thousand_cycles_on_8_threads, "15", Native, "10,000 times open, register, watch, stop, close, on 8 threads; every third is stopped while its callback runs, every fifth closes its watch in it, every tenth the registry as well (DEFERRED), every eighth is dropped without stop and close", "a quarter of them are called back, a tenth stopped meanwhile; no callback after stop; no descriptor, no thread and no more than 64 kB of heap left";
     }
 }
