@@ -80,7 +80,7 @@ conformance: ## RFC 6762 and 6763 row by row, on both links; writes docs/conform
 	BLESS=1 RUST_TEST_THREADS=12 $(CARGO) test --test conformance
 
 # Those that mostly wait are played twelve at a time, those that want the machine for themselves after them. The soak
-# takes SOAK_MINUTES, or 20.
+# takes SOAK_MINUTES, or 60; of less docs/faults.md does not hold.
 faults: ## what a registry must survive, on both links, in an hour; writes docs/faults.md; one alone by SCENARIO=name
 	@tests/need.sh cargo cc avahi-daemon avahi-publish dbus-daemon nft nsenter ip unshare mount
 	@tests/faults.sh $(SCENARIO)

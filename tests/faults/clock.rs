@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use mdns_registry::LinkKind;
-use serde_json::json;
 
 use crate::lab::{tool, Host, Lab};
 use crate::measure::{now, seconds, Truth};
@@ -49,13 +48,13 @@ impl Shifted {
         let (library, file) = (shifting().to_str().expect("a path"), path.to_str().expect("a path"));
         set(&offsets, wall_s, 0);
         let environment = [("LD_PRELOAD", library), ("MDNSREG_CLOCK", file)];
-        let peer = Peer::start_with(host, &json!({"link": link.as_str()}), &environment);
+        let peer = Peer::start_with(host, link, &environment);
         Shifted { peer, offsets }
     }
 
     /// Seconds of its wall clock.
     fn wall(&mut self) -> i64 {
-        self.peer.ask(&json!({"do": "wall"})).as_i64().expect("seconds")
+        self.peer.ask(&serde_json::json!({"do": "wall"})).as_i64().expect("seconds")
     }
 }
 

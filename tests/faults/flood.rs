@@ -16,11 +16,13 @@ use crate::lab::fold::Fold;
 use crate::lab::radio::in_the_group;
 use crate::lab::role::MDNS_GROUP;
 use crate::lab::{Host, Lab};
-use crate::measure::{self, all_see, megabytes, now, seconds, sent, sound_of_ours, within};
+use crate::measure::{
+    self, all_see, megabytes, now, seconds, sent, sound_if_behind, sound_of_ours, within, RETURNS_WITHIN,
+};
 use crate::peer::{Peer, State, FLEET};
 use crate::report::Outcome;
 use crate::strangers::{
-    deflated, go_micro_text, inflating, plain, said_by_dns_sd, said_by_go_micro, to_be_spoiled, OURS,
+    deflated, go_micro_text, inflating, plain, said_by_dns_sd, said_by_go_micro, said_for, to_be_spoiled, OURS,
 };
 
 const NODES: u32 = 100;
@@ -50,9 +52,24 @@ impl Scene {
         Scene { subject, other, on, stranger, before, _lab: lab }
     }
 
+    /// After the end of strangers' nodes, of which the last came just now, only ours are seen, and heap is what it was.
+    fn forgets(&mut self, ttl_s: u32) -> Result<String, String> {
+        let (began, limit) = (now(), Duration::from_secs(u64::from(ttl_s) + 1));
+        let gone = all_see([&mut self.subject], NODES as usize, began, limit)
+            .ok_or_else(|| format!("I2: {} nodes are seen {} later", self.subject.state().visible, seconds(limit)))?;
+        let mut left = 0;
+        let free = within(RETURNS_WITHIN, || {
+            left = self.subject.state().heap - self.before.heap;
+            (left <= LEFT).then_some(()).ok_or(())
+        });
+        let told = format!("the last are gone {} later, and live heap is {}", seconds(gone), megabytes(left));
+        free.map_err(|()| format!("I6: {told}")).map(|()| told)
+    }
+
     /// All nodes that there are in truth are seen and found, and none was ever told as deleted.
-    fn sound(mut self) -> Result<(), String> {
-        let left = sound_of_ours([&mut self.subject, &mut self.other])?.len();
+    fn sound(mut self, may_fall_behind: bool) -> Result<(), String> {
+        let peers = [&mut self.subject, &mut self.other];
+        let left = if may_fall_behind { sound_if_behind(peers) } else { sound_of_ours(peers) }?.len();
         let deleted = self.subject.state().ours_deleted + self.other.state().ours_deleted;
         match left == NODES as usize && deleted == 0 {
             true => Ok(()),
@@ -126,7 +143,7 @@ pub fn ten_thousand_questions_a_second(link: LinkKind) -> Outcome {
     let asked = u64::from(QUESTIONS_A_SECOND * FLOOD_S);
     let flooded = took < Duration::from_secs(u64::from(FLOOD_S) + 3) && taken_in >= asked / 10 * 9;
     let bounded = replies <= 200.0 && resident <= 5_000_000;
-    Outcome::new(flooded && p99 <= 1_000 && bounded, measured).and(scene.sound())
+    Outcome::new(flooded && p99 <= 1_000 && bounded, measured).and(scene.sound(false))
 }
 
 /// So many are to be taken in, in so many tries and so long.
@@ -144,14 +161,21 @@ const SOURCES: u8 = 100;
 struct Allowed {
     heap: i64,
     resident: i64,
+    /// Where strangers' nodes live for so short a time: after it, and a second more, nothing is seen of them, and
+    /// their heap is free again.
+    ttl_s: Option<u32>,
 }
 
+/// What may be left of the heap of strangers' nodes that are over, bytes.
+const LEFT: i64 = 1_000_000;
+
 /// A view as full as `VIEW_NODES` lets strangers make it, with what the link keeps of each node: 32,768 of 2 kB.
-const NODES_KEPT: Allowed = Allowed { heap: 64_000_000, resident: 96_000_000 };
+const NODES_KEPT: Allowed = Allowed { heap: 64_000_000, resident: 96_000_000, ttl_s: None };
+const SHORT_LIVED: Allowed = Allowed { ttl_s: Some(10), ..NODES_KEPT };
 /// Of either wire as many bytes as `VIEW_BYTES` lets strangers say, and half as much again for how they are kept.
-const BYTES_KEPT: Allowed = Allowed { heap: 100_000_000, resident: 160_000_000 };
+const BYTES_KEPT: Allowed = Allowed { heap: 100_000_000, resident: 160_000_000, ttl_s: None };
 /// Of what is malformed hardly anything is kept.
-const NOTHING_KEPT: Allowed = Allowed { heap: 5_000_000, resident: 10_000_000 };
+const NOTHING_KEPT: Allowed = Allowed { heap: 5_000_000, resident: 10_000_000, ttl_s: None };
 
 pub fn a_million_malformed_messages(link: LinkKind) -> Outcome {
     let seeds = to_be_spoiled();
@@ -188,6 +212,11 @@ pub fn a_million_messages_about_strangers(link: LinkKind) -> Outcome {
 
 pub fn a_million_nodes_of_the_service_that_is_watched(link: LinkKind) -> Outcome {
     flooded(link, SOURCES, &NODES_KEPT, &json!({}), |number| said_by_dns_sd(number, OURS, &plain(FLEET)))
+}
+
+pub fn a_million_nodes_that_live_for_10_s(link: LinkKind) -> Outcome {
+    let ttl_s = SHORT_LIVED.ttl_s.expect("a short one");
+    flooded(link, SOURCES, &SHORT_LIVED, &json!({}), |number| said_for(ttl_s, number, OURS, &plain(FLEET)))
 }
 
 pub fn a_million_nodes_said_by_one_address(link: LinkKind) -> Outcome {
@@ -277,7 +306,8 @@ fn flooded(
     let resident = measure::most_resident(scene.subject.process.pid()) - scene.before.resident;
     let measured = format!(
         "at least {taken_in} taken in of {sent} from {sources} addresses in {}; refused: {}; at most {} nodes seen; live heap {} \
-         at most, without the {} that the peer keeps of events; {} in the end, resident at most {}; a change is told {}",
+         at most, without the {} that the peer keeps of events; {} in the end, resident at most {}; its watch began anew {} times; a \
+         change is told {}",
         seconds(took),
         scene.subject.refused(),
         peak.visible,
@@ -285,12 +315,18 @@ fn flooded(
         megabytes(kept(peak.visible, kept_by_peer)),
         megabytes(left.heap - scene.before.heap - kept(left.visible, kept_by_peer)),
         megabytes(resident),
+        left.resyncs,
         came.map_or_else(|| "not within 20 s".into(), |took| format!("{} later", seconds(took)))
     );
     let taken = link != LinkKind::Native || taken_in >= MESSAGES;
     let kept = peak.heap <= allowed.heap && resident <= allowed.resident + kept(peak.visible, kept_by_peer);
     let held = taken && kept && came.is_some_and(|took| took <= Duration::from_secs(1));
-    Outcome::new(held, measured).and(scene.sound())
+    let (measured, over) = match allowed.ttl_s.map(|ttl_s| scene.forgets(ttl_s)) {
+        None => (measured, Ok(())),
+        Some(Ok(forgotten)) => (format!("{measured}; {forgotten}"), Ok(())),
+        Some(Err(how)) => (measured, Err(how)),
+    };
+    Outcome::new(held, measured).and(over).and(scene.sound(true))
 }
 
 impl Peak {
@@ -356,6 +392,6 @@ fn send_until_taken(
 
 /// Until the subject sees round 1 of the other's nodes.
 fn all_changed(subject: &mut Peer, began: u64) -> Option<Duration> {
-    let mut all = || subject.seen_of(NODES / 2..NODES, Some(1)) == NODES as usize / 2;
+    let mut all = || subject.seen_of(NODES / 2..NODES, 1) == NODES as usize / 2;
     within(Duration::from_secs(20), || all().then(|| measure::since(began)).ok_or(())).ok()
 }

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use nix::time::{clock_gettime, ClockId};
+use serde::{Deserialize, Serialize};
 
+use crate::heap;
 use crate::lab::Host;
 use crate::peer::{id, register, Peer, Present};
 
@@ -69,6 +71,40 @@ pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc").count() - 1
 }
 
+/// What a process holds that must not grow (I6); heap in bytes.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Held {
+    pub heap: i64,
+    pub descriptors: usize,
+    pub threads: usize,
+}
+
+impl Held {
+    /// What this process holds.
+    pub fn now() -> Held {
+        Held { heap: heap::live(), descriptors: descriptors(), threads: threads() }
+    }
+
+    /// By how much more heap that is than at first, if it is no more than `HEAP_LEFT`, and nothing else is.
+    pub fn back_to(&self, first: &Held) -> Result<i64, String> {
+        let left = self.heap - first.heap;
+        match left > HEAP_LEFT || self.descriptors > first.descriptors || self.threads > first.threads {
+            true => Err(format!(
+                "I6: {:+.1} kB of heap, {} descriptors and {} threads, at first {} and {}",
+                left as f64 / 1e3,
+                self.descriptors,
+                self.threads,
+                first.descriptors,
+                first.threads
+            )),
+            false => Ok(left),
+        }
+    }
+}
+
+/// What may be left of live heap, bytes: what is made once in a process and kept.
+pub const HEAP_LEFT: i64 = 64_000;
+
 /// Whether all threads of a process are in this state of proc(5): T is stopped, Z has ended.
 pub fn all_threads_are(process: i32, state: char) -> bool {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("the process");
@@ -113,22 +149,29 @@ pub fn all_see<'a>(
     Some(Duration::from_nanos(last - began))
 }
 
-/// Within it a peer at rest lets go of what it held for a moment.
-const RETURNS_WITHIN: Duration = Duration::from_secs(5);
+/// Within it a peer lets go of what it held for a moment.
+pub const RETURNS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What holds of every peer at rest: I3, I4, I6 and I7. What all see, if they see the same.
+/// What holds of every peer at rest: I3, I4, I6 and I7. What all see, if they see the same. No watch has begun anew, which
+/// could hide what it was told amiss.
 pub fn sound<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
-    sound_by(peers, Peer::present)
+    sound_by(peers, Peer::present, false)
 }
 
 /// The same, I3 of the nodes that peers register, whatever others say.
 pub fn sound_of_ours<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
-    sound_by(peers, Peer::present_of_ours)
+    sound_by(peers, Peer::present_of_ours, false)
+}
+
+/// The same of peers that are told of more than their watch keeps.
+pub fn sound_if_behind<'a>(peers: impl IntoIterator<Item = &'a mut Peer>) -> Result<Present, String> {
+    sound_by(peers, Peer::present_of_ours, true)
 }
 
 fn sound_by<'a>(
     peers: impl IntoIterator<Item = &'a mut Peer>,
     present: fn(&mut Peer) -> Result<Present, String>,
+    may_fall_behind: bool,
 ) -> Result<Present, String> {
     let mut common: Option<Present> = None;
     for peer in peers {
@@ -138,6 +181,9 @@ fn sound_by<'a>(
         }
         if !state.panics.is_empty() {
             return Err(format!("I7: {:?}", state.panics));
+        }
+        if state.resyncs > 0 && !may_fall_behind {
+            return Err(format!("I3: its watch began anew {} times", state.resyncs));
         }
         within(RETURNS_WITHIN, || peer.returned())?;
         let present = present(peer)?;
@@ -251,19 +297,10 @@ impl Truth {
         began: u64,
         limit: Duration,
     ) -> Option<Duration> {
-        let mut rounds: BTreeMap<u64, usize> = BTreeMap::new();
-        self.0.values().for_each(|round| *rounds.entry(*round).or_default() += 1);
-        let nodes = 0..self.0.last_key_value().map_or(0, |(last, _)| last + 1);
         let end = now() + limit.as_nanos() as u64;
         let mut last = began;
         for peer in peers {
-            let right = |peer: &mut Peer| {
-                rounds.iter().all(|(round, count)| peer.seen_of(nodes.clone(), Some(*round)) == *count)
-            };
-            let told = || {
-                let state = peer.state();
-                (state.visible == self.len() && right(peer)).then_some(state.changed_at).ok_or(())
-            };
+            let told = || self.is(&peer.told()).map(|()| peer.state().changed_at);
             last = last.max(within(Duration::from_nanos(end.saturating_sub(now())), told).ok()?);
         }
         Some(Duration::from_nanos(last - began))

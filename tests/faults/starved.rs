@@ -62,7 +62,7 @@ fn starved(link: LinkKind, want: &Want) -> Outcome {
     truth.register(&mut peers[0], 0..NODES, 120, 1);
     truth.register(&mut peers[1], NODES..2 * NODES, 120, 1);
     // A look at descriptors would need one.
-    let right = |peer: &mut Peer| peer.seen_of(0..2 * NODES, Some(1)) == 2 * NODES as usize;
+    let right = |peer: &mut Peer| peer.seen_of(0..2 * NODES, 1) == 2 * NODES as usize;
     let goes_on = peers.iter_mut().all(|peer| within(SEEN_WITHIN, || right(peer).then_some(()).ok_or(())).is_ok());
     let took = measure::since(began);
     let looked_up = truth.is(&peers[0].present().unwrap_or_default());

@@ -17,22 +17,30 @@ use crate::peer::FLEET;
 
 pub const OURS: &str = "_mdns-registry";
 
+/// How long they live, seconds, where nothing else is said.
+const TTL_S: u32 = 120;
+
 /// A message about a node of DNS-SD, no two numbers alike, with these strings of TXT.
 pub fn said_by_dns_sd(number: u32, kind: &str, strings: &[Vec<u8>]) -> Vec<u8> {
+    said_for(TTL_S, number, kind, strings)
+}
+
+/// The same of a node that lives for so many seconds.
+pub fn said_for(ttl_s: u32, number: u32, kind: &str, strings: &[Vec<u8>]) -> Vec<u8> {
     let kind = name(&format!("{kind}._tcp.local."));
     let instance = kind.child(format!("x{number}").as_bytes()).expect("a name");
     let text = strings.iter().flat_map(|string| [&[string.len() as u8], string.as_slice()].concat()).collect();
-    message(number, &[(&kind, Data::Ptr(instance.clone()))], &instance, text)
+    message(number, ttl_s, &[(&kind, Data::Ptr(instance.clone()))], &instance, text)
 }
 
 /// The same on go-micro's wire, of the service that is watched; TXT as `go_micro_text` makes it.
 pub fn said_by_go_micro(number: u32, text: &[u8]) -> Vec<u8> {
     let id = format!("x{number}");
     let labels = gomicro::instance(&id, FLEET, Domain::Micro).expect("labels");
-    message(number, &[], &Name::of(labels, Case::Kept).expect("a name"), text.to_vec())
+    message(number, TTL_S, &[], &Name::of(labels, Case::Kept).expect("a name"), text.to_vec())
 }
 
-fn message(number: u32, before: &[(&Name, Data)], instance: &Name, text: Vec<u8>) -> Vec<u8> {
+fn message(number: u32, ttl: u32, before: &[(&Name, Data)], instance: &Name, text: Vec<u8>) -> Vec<u8> {
     let host = name(&format!("h{number}.local."));
     let node = [
         (instance, Data::Srv { port: 80, target: host.clone() }),
@@ -42,7 +50,7 @@ fn message(number: u32, before: &[(&Name, Data)], instance: &Name, text: Vec<u8>
     let mut message = Builder::response(0, 1_452);
     for (name, data) in before.iter().chain(&node) {
         let flush = !matches!(data, Data::Ptr(_));
-        let record = Record { name: (*name).clone(), class: 1, flush, ttl: 120, data: data.clone() };
+        let record = Record { name: (*name).clone(), class: 1, flush, ttl, data: data.clone() };
         assert!(message.answer(&record));
     }
     message.finish()

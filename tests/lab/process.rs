@@ -126,6 +126,11 @@ impl Process {
         self.child.wait().expect("its end");
     }
 
+    /// Whether it has not ended yet.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
+    }
+
     /// Waits for its end; panics with all that was said when it has not come within `limit`.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let end = Instant::now() + limit;

@@ -14,7 +14,7 @@ use serde_json::{json, Value};
 use super::{await_a_line, caller, lease, open, register, service, told, watch};
 use crate::heap;
 use crate::lab::{eventually, Lab, SOON};
-use crate::measure::{self, now, seconds, since, sound};
+use crate::measure::{self, now, seconds, since, sound, Held, HEAP_LEFT};
 use crate::peer::{Peer, FLEET};
 use crate::report::Outcome;
 
@@ -28,6 +28,12 @@ const DROPS_EVERY: usize = 8;
 const CLOSES_EVERY: usize = 5;
 /// How often it closes the registry as well, which is waited for.
 const CLOSES_ALL_EVERY: usize = 2 * CLOSES_EVERY;
+/// How often a watch is stopped while its callback runs, which then takes so long.
+const RUNS_EVERY: usize = 3;
+const RUNS_FOR: Duration = Duration::from_millis(2);
+/// Of so many cycles one at least is called back, and of so many one at least is stopped while its callback runs.
+const CALLED_OF: usize = 4;
+const RUNNING_OF: usize = 10;
 
 pub fn ten_thousand_cycles_on_8_threads(link: LinkKind) -> Outcome {
     let lab = Lab::new("cycles");
@@ -39,11 +45,13 @@ pub fn ten_thousand_cycles_on_8_threads(link: LinkKind) -> Outcome {
     };
     let number = |key: &str| told[key].as_i64().expect("a number");
     let measured = format!(
-        "{CYCLES} in {:.0} s, of which {} dropped a registry and a watcher as they were; {} callbacks, {} closed their watch, {} of them \
-         the registry as well (DEFERRED); {} callbacks after stop returned; {:+} descriptors, {:+} threads, live heap {:+} kB",
+        "{CYCLES} in {:.0} s, of which {} dropped a registry and a watcher as they were; {} were called back, {} stopped \
+         while their callback ran; {} closed their watch in it, {} of them the registry as well (DEFERRED); {} callbacks \
+         after stop returned; {:+} descriptors, {:+} threads, live heap {:+} kB",
         told["seconds"].as_f64().unwrap_or_default(),
         number("dropped"),
         number("called"),
+        number("running"),
         number("closed_inside"),
         number("closed_all"),
         number("late"),
@@ -51,9 +59,10 @@ pub fn ten_thousand_cycles_on_8_threads(link: LinkKind) -> Outcome {
         number("threads"),
         number("heap") / 1_000
     );
-    let left = ["late", "descriptors", "threads"].iter().all(|key| number(key) == 0) && number("heap") < 64_000;
+    let left = ["late", "descriptors", "threads"].iter().all(|key| number(key) == 0) && number("heap") < HEAP_LEFT;
     let closed_all = number("closed_all") == (CYCLES / CLOSES_ALL_EVERY) as i64;
-    let done = number("dropped") >= 1_000 && number("called") > 0 && closed_all;
+    let one_of = |key: &str, of: usize| number(key) >= (CYCLES / of) as i64;
+    let done = number("dropped") >= 1_000 && one_of("called", CALLED_OF) && one_of("running", RUNNING_OF) && closed_all;
     Outcome::new(left && done, measured).and(forgotten(&mut watcher)).and(sound([&mut watcher]))
 }
 
@@ -79,8 +88,13 @@ fn forgotten(watcher: &mut Peer) -> Result<(), String> {
 
 /// What a callback of a cycle knows. It outlives the cycle, so that a callback that comes late finds it.
 struct Cycle {
+    called: AtomicBool,
+    running: AtomicBool,
     stopped: AtomicBool,
     watch: *mut mdnsreg_watch,
+    /// It takes a while.
+    lingers: bool,
+    /// It closes the watch.
     closes: bool,
     /// It closes this registry as well, which is then closed.
     closes_all: Option<*mut mdnsreg_registry>,
@@ -91,7 +105,10 @@ struct Cycle {
 unsafe impl Send for Cycle {}
 
 static LATE: AtomicUsize = AtomicUsize::new(0);
+static CALLBACKS: AtomicUsize = AtomicUsize::new(0);
+/// Cycles that were called back, and those that were stopped meanwhile.
 static CALLED: AtomicUsize = AtomicUsize::new(0);
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static CLOSED_INSIDE: AtomicUsize = AtomicUsize::new(0);
 static CLOSED_ALL: AtomicUsize = AtomicUsize::new(0);
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
@@ -100,7 +117,17 @@ unsafe extern "C" fn in_cycle(_: *const mdnsreg_event, user_data: *mut c_void) {
     // SAFETY: all cycles live until the last has ended.
     let cycle = unsafe { &*user_data.cast::<Cycle>() };
     LATE.fetch_add(cycle.stopped.load(Ordering::SeqCst).into(), Ordering::SeqCst);
-    CALLED.fetch_add(1, Ordering::SeqCst);
+    CALLBACKS.fetch_add(1, Ordering::SeqCst);
+    cycle.running.store(true, Ordering::SeqCst);
+    CALLED.fetch_add((!cycle.called.swap(true, Ordering::SeqCst)).into(), Ordering::SeqCst);
+    if cycle.lingers {
+        thread::sleep(RUNS_FOR);
+    }
+    close_inside(cycle);
+    cycle.running.store(false, Ordering::SeqCst);
+}
+
+fn close_inside(cycle: &Cycle) {
     // SAFETY: a handle is checked, not trusted.
     if cycle.closes && unsafe { mdnsreg_watch_close(cycle.watch) } == Status::OK.code() {
         CLOSED_INSIDE.fetch_add(1, Ordering::SeqCst);
@@ -112,9 +139,13 @@ unsafe extern "C" fn in_cycle(_: *const mdnsreg_event, user_data: *mut c_void) {
     }
 }
 
-fn start(watch: *mut mdnsreg_watch, closes: bool, closes_all: Option<*mut mdnsreg_registry>) -> Box<Cycle> {
-    let (stopped, closed_all) = (AtomicBool::new(false), AtomicBool::new(false));
-    let cycle = Box::new(Cycle { stopped, watch, closes, closes_all, closed_all });
+fn of(watch: *mut mdnsreg_watch) -> Cycle {
+    let [called, running, stopped, closed_all] = [(); 4].map(|()| AtomicBool::new(false));
+    Cycle { called, running, stopped, watch, lingers: false, closes: false, closes_all: None, closed_all }
+}
+
+fn start(cycle: Cycle) -> Box<Cycle> {
+    let (watch, cycle) = (cycle.watch, Box::new(cycle));
     let user_data = (&raw const *cycle).cast_mut().cast();
     // SAFETY: the handle is live, and the cycle is until all have ended.
     let status = unsafe { mdnsreg_watch_start(watch, Some(in_cycle), user_data, None, null_mut()) };
@@ -124,6 +155,7 @@ fn start(watch: *mut mdnsreg_watch, closes: bool, closes_all: Option<*mut mdnsre
 
 /// Stops it; from here on no callback may come.
 fn stop(cycle: &Cycle) {
+    RUNNING.fetch_add(cycle.running.load(Ordering::SeqCst).into(), Ordering::SeqCst);
     // SAFETY: as above.
     let stopped = unsafe { mdnsreg_watch_stop(cycle.watch, -1) };
     cycle.stopped.store(true, Ordering::SeqCst);
@@ -148,9 +180,15 @@ fn cycle(number: usize) -> Option<Box<Cycle>> {
     let registry = open();
     assert_eq!(register(registry, number, LEASE_S), Status::OK.code());
     let closes_all = number.is_multiple_of(CLOSES_ALL_EVERY).then_some(registry);
-    let cycle = start(watch(registry), number.is_multiple_of(CLOSES_EVERY), closes_all);
+    let (lingers, closes) = (number.is_multiple_of(RUNS_EVERY), number.is_multiple_of(CLOSES_EVERY));
+    let cycle = start(Cycle { lingers, closes, closes_all, ..of(watch(registry)) });
     if closes_all.is_some() {
         eventually("a callback that closes", SOON, || cycle.closed_all.load(Ordering::SeqCst).then_some(()));
+    } else if lingers {
+        let began = Instant::now();
+        while !cycle.called.load(Ordering::SeqCst) && began.elapsed() < SOON {
+            thread::sleep(RUNS_FOR / 20);
+        }
     }
     let wanted = if closes_all.is_some() { Status::CLOSED } else { Status::OK };
     let before = number.is_multiple_of(2);
@@ -216,7 +254,9 @@ pub fn play(threads: usize, cycles: usize) -> Value {
     let all = load();
     settled();
     drop(all);
-    [&CALLED, &CLOSED_INSIDE, &CLOSED_ALL, &DROPPED].into_iter().for_each(|count| count.store(0, Ordering::SeqCst));
+    [&CALLED, &RUNNING, &CLOSED_INSIDE, &CLOSED_ALL, &DROPPED]
+        .into_iter()
+        .for_each(|count| count.store(0, Ordering::SeqCst));
     let (heap_before, began) = (heap::live(), Instant::now());
     let all = load();
     let seconds = began.elapsed().as_secs_f64();
@@ -225,6 +265,7 @@ pub fn play(threads: usize, cycles: usize) -> Value {
     json!({
         "late": LATE.load(Ordering::SeqCst),
         "called": CALLED.load(Ordering::SeqCst),
+        "running": RUNNING.load(Ordering::SeqCst),
         "closed_inside": CLOSED_INSIDE.load(Ordering::SeqCst),
         "closed_all": CLOSED_ALL.load(Ordering::SeqCst),
         "dropped": DROPPED.load(Ordering::SeqCst),
@@ -235,7 +276,8 @@ pub fn play(threads: usize, cycles: usize) -> Value {
     })
 }
 
-/// Until a line comes: watches for two seconds, and for one more looks whether a callback still comes.
+/// Until a line comes: watches for two seconds, and for one more looks whether a callback still comes; what it holds after
+/// the first time and after the last.
 pub fn play_stops() -> Value {
     let over = Arc::new(AtomicBool::new(false));
     let told = over.clone();
@@ -243,14 +285,25 @@ pub fn play_stops() -> Value {
         await_a_line();
         told.store(true, Ordering::SeqCst);
     });
+    use_every_handle();
     let (registry, mut all) = (open(), Vec::new());
-    while !over.load(Ordering::SeqCst) {
-        let cycle = start(watch(registry), false, None);
+    let watch_and_stop = || {
+        let cycle = start(of(watch(registry)));
         thread::sleep(Duration::from_secs(2));
         stop(&cycle);
-        all.push(cycle);
         thread::sleep(Duration::from_secs(1));
+        cycle
+    };
+    let once = watch_and_stop();
+    let first = Held::now();
+    while !over.load(Ordering::SeqCst) {
+        all.push(watch_and_stop());
     }
+    let stops = all.len();
+    drop(all);
+    let last = Held::now();
     close(registry, Status::OK);
-    json!({"stops": all.len(), "called": CALLED.load(Ordering::SeqCst), "late": LATE.load(Ordering::SeqCst)})
+    drop(once);
+    let [called, late] = [&CALLBACKS, &LATE].map(|count| count.load(Ordering::SeqCst));
+    json!({"held": [first, last], "stops": stops, "called": called, "late": late})
 }

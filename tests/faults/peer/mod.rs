@@ -44,6 +44,8 @@ pub struct State {
     pub resident: i64,
     pub descriptors: usize,
     pub threads: usize,
+    /// How often its watch fell behind and began anew.
+    pub resyncs: usize,
 }
 
 impl State {
@@ -69,22 +71,23 @@ pub struct Peer {
     pub process: Process,
     /// When it had its registry and its watch, and nothing else.
     first: State,
+    link: LinkKind,
 }
 
 impl Peer {
     pub fn start(host: &Host, link: LinkKind) -> Peer {
-        Peer::start_with(host, &json!({"link": link.as_str()}), &[])
+        Peer::start_with(host, link, &[])
     }
 
-    /// With options of its registry, and more variables in its environment.
-    pub fn start_with(host: &Host, options: &Value, environment: &[(&str, &str)]) -> Peer {
-        let options = options.to_string();
+    /// With more variables in its environment.
+    pub fn start_with(host: &Host, link: LinkKind, environment: &[(&str, &str)]) -> Peer {
+        let options = json!({"link": link.as_str()}).to_string();
         let mut variables = vec![(mdns_registry::options::ENVIRONMENT, options.as_str())];
         variables.extend(environment);
         let mut process = host.role_with(ROLE, &variables);
         process.expect_line("it is ready", ANSWERS_WITHIN, |line| line == "ready");
         let first = state_of(&mut process);
-        Peer { process, first }
+        Peer { process, first, link }
     }
 
     /// Has it do something that has its answer later.
@@ -118,7 +121,7 @@ impl Peer {
         state_of(&mut self.process)
     }
 
-    /// Nothing is held that was not at first (I6).
+    /// No descriptor and no thread is held that was not at first (I6).
     pub fn returned(&mut self) -> Result<(), String> {
         let (first, now) = (&self.first, state_of(&mut self.process));
         match now.descriptors > first.descriptors || now.threads > first.threads {
@@ -154,8 +157,8 @@ impl Peer {
         serde_json::from_value(self.ask(&json!({"do": "told"}))).expect("nodes")
     }
 
-    /// How many of these nodes it was told of, of this round if one is given.
-    pub fn seen_of(&mut self, nodes: Range<u32>, round: Option<u64>) -> usize {
+    /// How many of these nodes it was told of in this round.
+    pub fn seen_of(&mut self, nodes: Range<u32>, round: u64) -> usize {
         let told = self.ask(&json!({"do": "seen_of", "nodes": [nodes.start, nodes.end], "round": round}));
         told.as_u64().expect("a number") as usize
     }
@@ -183,12 +186,24 @@ fn state_of(process: &mut Process) -> State {
     serde_json::from_value(answer_of(process, ANSWERS_WITHIN)).expect("a state")
 }
 
-/// I7 holds of every peer of every scenario to its end, also of one that is killed.
+/// I7 holds of every peer of every scenario to its end, also of one that is killed; I6 of every one on the native link that
+/// is there in the end: once its registry is closed nothing is held that was not before it was opened.
 impl Drop for Peer {
     fn drop(&mut self) {
+        if thread::panicking() {
+            return;
+        }
+        if self.link == LinkKind::Native && self.process.runs() {
+            self.tell(&json!({"do": "end"}));
+            // Answers that nobody waited for may come first.
+            let ended = self.process.expect("its end", ANSWERS_WITHIN, |line| {
+                serde_json::from_str::<Value>(line).ok().filter(|told| !told["ended"].is_null())
+            });
+            assert!(ended["ended"].is_i64(), "once its registry was closed: {}", ended["ended"]);
+        }
         let stderr = self.process.stderr();
         let panics = panics::told_in(&stderr);
-        assert!(thread::panicking() || panics.is_empty(), "I7: {panics:?}");
+        assert!(panics.is_empty(), "I7: {panics:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mdns_registry::{Next, Options, RegisterOptions, Registry, Selection, Service, WatchOptions};
@@ -13,6 +13,7 @@ use serde_json::{json, Value};
 use super::{id, port, Place, Present, State, FLEET, OURS};
 use crate::lab::fold::{nodes_of, Fold};
 use crate::lab::role::tell;
+use crate::measure::Held;
 use crate::{heap, measure, panics};
 
 /// Within it what a watcher was told and what a lookup answers are the same, at rest.
@@ -80,11 +81,14 @@ struct Played {
     stalls: Stalls,
     registry: Registry,
     seen: Arc<Mutex<Seen>>,
+    reader: JoinHandle<()>,
 }
 
 /// The process of a peer.
 pub fn play() {
     panics::record();
+    let stalls = Stalls::watch();
+    let first = Held::now();
     let options = Options::from_environment().expect("options");
     let registry = Registry::open(options).expect("a registry");
     let seen = Arc::new(Mutex::new(Seen::default()));
@@ -96,20 +100,35 @@ pub fn play() {
             told.lock().expect("no panic while held").take(&event);
         }
     };
-    thread::Builder::new().name(panics::READER.into()).spawn(read).expect("a thread");
-    let mut played = Played { stalls: Stalls::watch(), registry, seen };
+    let reader = thread::Builder::new().name(panics::READER.into()).spawn(read).expect("a thread");
+    let mut played = Played { stalls, registry, seen, reader };
     tell("\nready");
     for line in std::io::stdin().lines().map_while(Result::ok) {
         let command: Value = serde_json::from_str(&line).expect("JSON");
+        if command["do"] == "end" {
+            break;
+        }
         let answer = match played.obey(&command) {
             Ok(answer) => json!({ "answer": answer }),
             Err(error) => json!({ "error": error.to_string() }),
         };
         tell(&answer.to_string());
     }
+    played.end();
+    let ended = match measure::within(measure::RETURNS_WITHIN, || Held::now().back_to(&first)) {
+        Ok(left) => json!({ "ended": left }),
+        Err(how) => json!({ "ended": how }),
+    };
+    tell(&ended.to_string());
 }
 
 impl Played {
+    /// Closes the registry, which ends the watch, and forgets what was seen.
+    fn end(self) {
+        self.registry.close().wait();
+        self.reader.join().expect("no panic of the reader");
+    }
+
     fn obey(&mut self, command: &Value) -> mdns_registry::Result<Value> {
         match command["do"].as_str().expect("a command") {
             "register" => {
@@ -158,15 +177,15 @@ impl Played {
             resident: measure::resident(),
             descriptors: measure::descriptors(),
             threads: measure::threads(),
+            resyncs: seen.fold.resyncs,
         })
     }
 
     fn seen_of(&self, command: &Value) -> usize {
         let wanted: BTreeSet<String> = span(command).map(id).collect();
-        let round = command["round"].as_u64().map(|round| round.to_string());
+        let round = command["round"].to_string();
         let is = |node: &Value| {
-            let of_round = round.as_ref().is_none_or(|round| node["metadata"]["round"] == round.as_str());
-            of_round && node["id"].as_str().is_some_and(|id| wanted.contains(id))
+            node["metadata"]["round"] == round.as_str() && node["id"].as_str().is_some_and(|id| wanted.contains(id))
         };
         let seen = self.seen.lock().expect("no panic while held");
         let count = seen.fold.services().filter(|service| is(&service["nodes"][0])).count();
@@ -186,13 +205,23 @@ impl Played {
         nodes_of(&found.iter().map(|service| json!(service)).collect::<Vec<_>>())
     }
 
-    /// Of nodes whose id begins so.
+    /// Names that are listed; of the fleet alone nodes are told.
+    fn listed(&self) -> BTreeSet<String> {
+        let listed = self.registry.list_services().wait().unwrap_or_default();
+        listed.into_iter().map(|service| service.name).collect()
+    }
+
+    /// Of nodes whose id begins so, and of the name of the fleet; of all, no other name is there.
     fn present(&self, prefix: &str) -> Value {
         let agree = || {
-            let (looked_up, told) = (self.looked_up(prefix), self.told(prefix));
-            match told == looked_up {
-                true => Ok(present(&told)),
-                false => Err(format!("told of {} nodes, a lookup finds {} or others", told.len(), looked_up.len())),
+            let (looked_up, listed, told) = (self.looked_up(prefix), self.listed(), self.told(prefix));
+            if told != looked_up {
+                return Err(format!("told of {} nodes, a lookup finds {} or others", told.len(), looked_up.len()));
+            }
+            let (others, fleet) = (listed.iter().any(|name| name != FLEET), listed.contains(FLEET));
+            match (others && prefix.is_empty()) || fleet == told.is_empty() {
+                true => Err(format!("told of {} nodes of {FLEET}, and {listed:?} is listed", told.len())),
+                false => Ok(present(&told)),
             }
         };
         match measure::within(AGREES_WITHIN, agree) {
