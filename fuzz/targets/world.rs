@@ -20,6 +20,8 @@ pub const MDNS: u16 = 5_353;
 pub const DIRECT: u16 = 40_000;
 pub const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
 pub const LINK: u32 = 2;
+/// What the subject may have as an address besides.
+pub const GLOBAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 8, 0, 0, 0, 1);
 /// Datagrams kept to be sent again.
 const KEPT: usize = 32;
 /// How often an endpoint may want to be woken for nothing at one time, and in all within a second.
@@ -324,7 +326,7 @@ impl World {
         let To::Host { addr, .. } = to else { return };
         let on_link = match addr.ip() {
             IpAddr::V4(v4) => v4.octets()[..3] == [10, 0, 0],
-            IpAddr::V6(v6) => v6.segments()[..4] == Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).segments()[..4],
+            IpAddr::V6(v6) => v6.segments()[..4] == [0xfe80, 0, 0, 0] || v6.segments()[..4] == GLOBAL.segments()[..4],
         };
         assert!(on_link, "a message to {addr}, off the link");
         if !read.response || addr.ip() == IpAddr::V4(self.peer.ip) {

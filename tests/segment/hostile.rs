@@ -1,6 +1,6 @@
 //! What a stranger on the link, or off it, says of nodes that are not its own.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use mdns_registry::event::Action;
@@ -247,8 +247,11 @@ fn what_comes_from_off_the_link_or_another_port_or_is_no_plain_answer_changes_no
     opcode[2] |= 5 << 3;
     let class = response(&forged.iter().map(|r| Record { class: 3, ..r.clone() }).collect::<Vec<_>>());
     let own = Ipv4Addr::new(10, 0, 0, 1);
+    // The watcher's network is 2001:db8::/32.
+    net.add_nets(two, &[(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2).into(), 32)]);
     for (from, bytes) in [
         (SocketAddr::from(([198, 51, 100, 9], 5_353)), plain.clone()),
+        (SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb9, 0, 0, 0, 0, 0, 1), 5_353)), plain.clone()),
         (SocketAddr::from((own, 40_404)), plain.clone()),
         (SocketAddr::from((own, 5_353)), rcode),
         (SocketAddr::from((own, 5_353)), opcode),
@@ -260,8 +263,8 @@ fn what_comes_from_off_the_link_or_another_port_or_is_no_plain_answer_changes_no
         assert_eq!(port(&net, two), [8_000], "{from}");
     }
     let counted = net.hosts[two].endpoint.counters();
-    for what in ["off-link", "response-from-other-port", "opcode-or-rcode"] {
-        assert!(counted.iter().any(|(name, count)| *name == what && *count > 0), "{what}: {counted:?}");
+    for (what, times) in [("off-link", 2), ("response-from-other-port", 1), ("opcode-or-rcode", 2)] {
+        assert!(counted.contains(&(what, times)), "{what}: {counted:?}");
     }
 }
 
