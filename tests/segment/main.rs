@@ -5,6 +5,7 @@ mod hostile;
 mod lessons;
 mod net;
 mod refused;
+mod repeats;
 mod room;
 
 use mdns_registry::{Action, Selection};

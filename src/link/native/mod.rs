@@ -6,6 +6,7 @@
 mod alive;
 mod asker;
 mod cache;
+mod compose;
 mod defence;
 mod endpoint;
 mod errand;

@@ -31,7 +31,18 @@ pub mod part {
     /// NSEC: there is nothing else (RFC 6762 §6.1).
     pub const NSEC: u8 = 16;
     /// What an announcement holds.
-    pub const ALL: u8 = TYPE | SUBTYPE | SRV | TXT;
+    pub const ALL: u8 = POINTERS | SRV | TXT;
+    /// What others have records of the same name of.
+    pub const POINTERS: u8 = TYPE | SUBTYPE;
+
+    /// What goes along with these as additional records (RFC 6763 §12).
+    pub fn beside(parts: u8) -> u8 {
+        if parts == NSEC {
+            0
+        } else {
+            (SRV | TXT) & !parts
+        }
+    }
 }
 
 /// A published node.
@@ -82,19 +93,15 @@ impl Node {
         addresses(&self.host, fixed_address(&self.record), of_interface, self.record.lease)
     }
 
-    /// Whether the parts were all multicast on the interface less than a second ago (RFC 6762 §6).
-    pub fn was_said(&self, interface: u32, parts: u8, now: Time) -> bool {
-        self.was_said_within(1_000, interface, parts, now)
+    /// Which parts were multicast on the interface within the last `ms`.
+    pub fn said_within(&self, ms: u64, interface: u32, now: Time) -> u8 {
+        let said = self.said.iter().filter(|(on, _, at)| *on == interface && now.0 < at.0 + ms);
+        said.fold(0, |said, (_, parts, _)| said | parts)
     }
 
     /// Whether caches there hold the parts for three quarters of their time yet (RFC 6762 §5.4).
     pub fn is_fresh(&self, interface: u32, parts: u8, now: Time) -> bool {
-        self.was_said_within(self.quarter_ms(), interface, parts, now)
-    }
-
-    fn was_said_within(&self, ms: u64, interface: u32, parts: u8, now: Time) -> bool {
-        let said = |(on, what, at): &(u32, u8, Time)| *on == interface && what & parts == parts && now.0 < at.0 + ms;
-        self.said.iter().any(said)
+        self.said_within(self.quarter_ms(), interface, now) & parts == parts
     }
 
     fn quarter_ms(&self) -> u64 {
@@ -103,9 +110,13 @@ impl Node {
 
     /// Notes that the parts are multicast on the interface.
     pub fn say(&mut self, interface: u32, parts: u8, now: Time) {
-        let quarter = self.quarter_ms();
-        self.said
-            .retain(|(on, what, at)| (*on != interface || what & !parts != 0) && now.0 < at.0 + quarter.max(1_000));
+        let kept = self.quarter_ms().max(1_000);
+        self.said.retain_mut(|(on, what, at)| {
+            if *on == interface {
+                *what &= !parts;
+            }
+            *what != 0 && now.0 < at.0 + kept
+        });
         // Most nodes are said in one place or two.
         self.said.reserve_exact(1);
         self.said.push((interface, parts, now));

@@ -5,21 +5,25 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::message::{rtype, Builder, Data, Message, Question, Record, IN, LARGEST_BUILT};
+use super::compose::{compose, estimate, pointer, Other};
+use super::message::{rtype, Data, Message, Question, Record, IN};
 use super::name::Name;
 use super::outbox::Place;
 use super::pace::Bucket;
-use super::publication::{part, rdata, Node, Publications, LEGACY_TTL};
+use super::publication::{part, Node, Publications};
 use super::serve::MESSAGE;
 use super::zone::ZONE;
 use crate::record::{Key, Owner, Question as About, Time};
 use crate::refused::{Refusals, Refused};
-use crate::wire::dnssd;
 
 /// One-shot questions answered at once and a second (RFC 6762 §6.7), and whole enumerations worked
-/// out: a flood of either costs no more.
-const LEGACY: (u64, u64) = (20, 50);
+/// out: a flood of either costs no more. With the lookups of who has not proven itself the first are fifty.
+const LEGACY: (u64, u64) = (20, 20);
 const SCANS: (u64, u64) = (20, 50);
+/// A record is multicast once within so long, also where it defends a name that somebody probes for, milliseconds
+/// (RFC 6762 §6).
+const ONCE_IN_MS: u64 = 1_000;
+const DEFENDED_ONCE_IN_MS: u64 = 250;
 /// The delay of an answer that others may give too, milliseconds (RFC 6762 §6).
 const SHARED_MS: std::ops::Range<u64> = 20..120;
 /// How long more known answers are waited for, milliseconds (RFC 6762 §7.2), from how many askers, and
@@ -48,17 +52,6 @@ struct Pending {
     due: Time,
     nodes: BTreeMap<Key, u8>,
     others: BTreeSet<Other>,
-}
-
-/// What can be answered beside nodes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Other {
-    /// That our service type is here (RFC 6763 §9).
-    Type,
-    /// The name of a service.
-    Service(Arc<str>),
-    /// Addresses of a host.
-    Host(Name),
 }
 
 /// What a message asks, as far as it concerns us.
@@ -250,7 +243,7 @@ impl Responder {
             }
             if enumerates(here, question) {
                 let key = (question.name.clone(), question.rtype, here.place);
-                if self.answered.get(&key).is_some_and(|at| now.0 < at.0 + 1_000) {
+                if self.answered.get(&key).is_some_and(|at| now.0 < at.0 + ONCE_IN_MS) {
                     continue;
                 }
                 if !self.scans.take(now, 1) {
@@ -266,7 +259,7 @@ impl Responder {
 
     fn remember(&mut self, now: Time, place: Place, whole: &[(Name, u16)]) {
         if self.answered.len() >= ANSWERED {
-            self.answered.retain(|_, at| now.0 < at.0 + 1_000);
+            self.answered.retain(|_, at| now.0 < at.0 + ONCE_IN_MS);
         }
         if self.answered.len() < ANSWERED {
             self.answered.extend(whole.iter().map(|(name, rtype)| ((name.clone(), *rtype, place), now)));
@@ -279,14 +272,17 @@ impl Responder {
     }
 
     fn schedule(&mut self, now: Time, here: &Here<'_>, found: Found, probe: bool, rng: &mut fastrand::Rng) {
-        let place = place_id(here.place);
-        let unsaid = |(key, parts): &(Key, u8)| {
-            here.known.get(key).is_some_and(|node| probe || !node.was_said(place, *parts, now))
+        let unsaid = |(key, parts): (Key, u8)| {
+            let parts = unsaid(here.known.get(&key)?, here.place, parts, now, probe);
+            (parts != 0).then_some((key, parts))
         };
-        let nodes: Vec<(Key, u8)> = found.nodes.into_iter().filter(unsaid).collect();
+        let nodes: Vec<(Key, u8)> = found.nodes.into_iter().filter_map(unsaid).collect();
         let said = &self.others_said;
-        let unsaid = |other: &Other| said.get(&(other.clone(), here.place)).is_none_or(|at| now.0 >= at.0 + 1_000);
-        let others: Vec<Other> = found.others.into_iter().filter(|other| probe || unsaid(other)).collect();
+        let unsaid = |other: &Other| {
+            let ms = if probe && matches!(other, Other::Host(_)) { DEFENDED_ONCE_IN_MS } else { ONCE_IN_MS };
+            said.get(&(other.clone(), here.place)).is_none_or(|at| now.0 >= at.0 + ms)
+        };
+        let others: Vec<Other> = found.others.into_iter().filter(unsaid).collect();
         if nodes.is_empty() && others.is_empty() {
             return;
         }
@@ -317,28 +313,39 @@ impl Responder {
         now: Time,
         place: Place,
         known: &mut Publications,
-        (addrs, owners): (&[IpAddr], &BTreeSet<Owner>),
+        here: (&[IpAddr], &BTreeSet<Owner>),
     ) -> Vec<Vec<u8>> {
         let Some(pending) = self.pending.remove(&place) else { return Vec::new() };
-        self.others_said.retain(|_, at| now.0 < at.0 + 1_000);
+        self.others_said.retain(|_, at| now.0 < at.0 + ONCE_IN_MS);
         let mut messages = Vec::new();
         let mut batch: Vec<(Key, u8)> = Vec::new();
         let mut others: Vec<Other> = pending.others.into_iter().collect();
         self.others_said.extend(others.iter().map(|other| ((other.clone(), place), now)));
         let mut size = 0;
         for (key, parts) in pending.nodes {
-            let Some(node) = known.get_mut(&key) else { continue };
-            node.say(place_id(place), parts, now);
+            let Some(node) = known.get(&key) else { continue };
+            // It may have been announced meanwhile.
+            let parts = unsaid(node, place, parts, now, true);
+            if parts == 0 {
+                continue;
+            }
             let room = estimate(node);
             if size + room > MESSAGE - 100 && !batch.is_empty() {
-                messages.extend(compose(known, (addrs, owners), &batch, &std::mem::take(&mut others), None));
-                (batch, size) = (Vec::new(), 0);
+                messages.extend(say(
+                    now,
+                    place,
+                    known,
+                    here,
+                    &std::mem::take(&mut batch),
+                    &std::mem::take(&mut others),
+                ));
+                size = 0;
             }
             size += room;
             batch.push((key, parts));
         }
         if !batch.is_empty() || !others.is_empty() {
-            messages.extend(compose(known, (addrs, owners), &batch, &others, None));
+            messages.extend(say(now, place, known, here, &batch, &others));
         }
         messages
     }
@@ -371,18 +378,38 @@ impl Responder {
         if nodes.is_empty() && others.is_empty() {
             return None;
         }
-        compose(here.known, (here.addrs, here.owners), &nodes, &others, legacy)
+        compose(here.known, (here.addrs, here.owners), &nodes, &others, legacy).map(|composed| composed.bytes)
     }
+}
+
+/// Which of these parts may be multicast again.
+fn unsaid(node: &Node, place: Place, parts: u8, now: Time, probe: bool) -> u8 {
+    let said = |ms| node.said_within(ms, place_id(place), now);
+    let lately = said(ONCE_IN_MS);
+    parts & !if probe { lately & part::POINTERS | said(DEFENDED_ONCE_IN_MS) } else { lately }
+}
+
+/// Composes a message that is multicast, and notes what it says.
+fn say(
+    now: Time,
+    place: Place,
+    known: &mut Publications,
+    here: (&[IpAddr], &BTreeSet<Owner>),
+    nodes: &[(Key, u8)],
+    others: &[Other],
+) -> Option<Vec<u8>> {
+    let composed = compose(known, here, nodes, others, None)?;
+    for (key, parts) in composed.said {
+        if let Some(node) = known.get_mut(&key) {
+            node.say(place_id(place), parts, now);
+        }
+    }
+    Some(composed.bytes)
 }
 
 /// An interface and a family as one number.
 pub fn place_id(place: Place) -> u32 {
     place.interface << 1 | u32::from(place.v6)
-}
-
-/// About what a node takes in a message, bytes.
-fn estimate(node: &Node) -> usize {
-    node.txt.len() + node.record.key.len() + 80
 }
 
 fn fits_a_message(here: &Here<'_>, found: &Found) -> bool {
@@ -499,91 +526,4 @@ fn leave_out_named<'a>(others: &mut BTreeSet<Other>, answers: impl Iterator<Item
     let (said, left) = std::mem::take(others).into_iter().partition(is_said);
     *others = left;
     said
-}
-
-/// One message with these answers, and what belongs to them as additional records (RFC 6763 §12).
-///
-/// It tells of each instance all there is, the addresses last, and of one in any case: what a go-micro watcher finds
-/// incomplete at the end of a message it asks everybody for.
-fn compose(
-    known: &Publications,
-    (addrs, owners): (&[IpAddr], &BTreeSet<Owner>),
-    nodes: &[(Key, u8)],
-    others: &[Other],
-    legacy: Option<(u16, &[Question])>,
-) -> Option<Vec<u8>> {
-    let (mut answers, mut additionals, mut hosts) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for other in others {
-        match other {
-            Other::Type => answers.push(pointer(&ZONE.types, &ZONE.service_type)),
-            Other::Service(service) => {
-                let name = ZONE.service_name(service);
-                answers.push(pointer(&ZONE.names, &name));
-                let data = Data::Txt(rdata(&dnssd::encode_name(service)));
-                additionals.push(Record { name, class: IN, flush: false, ttl: NAMES_TTL, data });
-            }
-            Other::Host(host) => {
-                answers.extend(known.addresses(host, addrs));
-                answers.push(absent(known, host, addrs));
-            }
-        }
-    }
-    for (key, parts) in nodes {
-        let Some(node) = known.get(key) else { continue };
-        answers.extend(node.records(*parts));
-        if *parts != part::NSEC {
-            additionals.extend(node.records((part::SRV | part::TXT) & !parts));
-            hosts.insert(node.host.clone());
-        }
-    }
-    let mut last = Vec::new();
-    if let Some(node) = known.first_of(owners).filter(|_| hosts.is_empty() && !others.is_empty() && legacy.is_none()) {
-        last.extend(node.records(part::SRV | part::TXT));
-        hosts.insert(node.host.clone());
-    }
-    // Of a message that tells of instances there is room for the addresses.
-    let kept = if last.is_empty() { 0 } else { last.iter().map(|record| record.data.rdata().len() + 100).sum() };
-    last.extend(hosts.iter().flat_map(|host| known.addresses(host, addrs)));
-    let mut message = match legacy {
-        Some((id, questions)) => {
-            let mut message = Builder::response(id, MESSAGE);
-            questions.iter().for_each(|question| {
-                message.question(question);
-            });
-            for record in answers.iter_mut().chain(&mut additionals).chain(&mut last) {
-                (record.ttl, record.flush) = (record.ttl.min(LEGACY_TTL), false);
-            }
-            message
-        }
-        // One that is larger than a frame goes alone.
-        None => Builder::response(0, if nodes.len() > 1 { MESSAGE } else { LARGEST_BUILT }),
-    };
-    message.reserve(kept);
-    let said = answers.iter().filter(|record| message.answer(record)).count();
-    additionals.iter().for_each(|record| {
-        message.additional(record);
-    });
-    message.reserve(0);
-    match legacy {
-        Some(_) => last.iter().all(|record| message.additional(record)),
-        None => message.kept_additionals(&last.iter().collect::<Vec<_>>()),
-    };
-    (said > 0).then(|| message.finish())
-}
-
-/// How long an enumerated name holds, seconds (RFC 6762 §10).
-const NAMES_TTL: u32 = 4_500;
-
-fn pointer(from: &Name, to: &Name) -> Record {
-    Record { name: from.clone(), class: IN, flush: false, ttl: NAMES_TTL, data: Data::Ptr(to.clone()) }
-}
-
-/// That a host has no other address records (RFC 6762 §6.1).
-fn absent(known: &Publications, host: &Name, addrs: &[IpAddr]) -> Record {
-    let there = known.addresses(host, addrs);
-    let mut types: Vec<u16> = there.iter().map(|record| record.data.rtype()).collect();
-    types.sort_unstable();
-    types.dedup();
-    let ttl = there.first().map_or(120, |record| record.ttl);
-    Record { name: host.clone(), class: IN, flush: true, ttl, data: Data::Nsec { next: host.clone(), types } }
 }
