@@ -35,7 +35,7 @@ pub fn run(data: &[u8]) {
     if how & 32 == 0 {
         world.register(Who::Peer, &service(0, 1, 8_001), RegisterOptions::default());
     } else {
-        world.peer.up = false;
+        world.kill_peer();
     }
     world.check();
     let end = world.now.0 + LONGEST_MS;
@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
     let (ours, theirs) = (wires(how), wires(how >> 2));
     let one_tongue = ours.dns_sd && theirs.dns_sd || ours.go_micro.is_some() && ours.go_micro == theirs.go_micro;
     if how & 0xc0 == 0xc0 && one_tongue {
-        in_peace(&mut world);
+        in_peace(&mut world, ours.dns_sd && theirs.dns_sd);
     }
 }
 
@@ -73,14 +73,20 @@ fn service(name: u8, id: u8, port: u16) -> Service {
     Service { name, version, nodes: vec![node], ..Service::default() }
 }
 
-/// When nobody forges and loses anything any more, what the peer has registered is there.
-fn in_peace(world: &mut World) {
+/// When nobody forges and loses anything any more, what the peer has registered is there, and nothing else of the peer's: at
+/// once, if both speak DNS-SD and it lives; else when the leases are over, which `World::check` looks for.
+fn in_peace(world: &mut World, dns_sd: bool) {
     world.reaches = (true, true);
     world.readdress(&[world.subject.ip.into()]);
     world.advance(45_000);
     world.check();
-    if world.peer.up {
-        world.assert_lists(Who::Peer);
+    if !world.peer.up {
+        world.advance(80_000);
+        return world.check();
+    }
+    world.assert_lists(Who::Peer);
+    if dns_sd {
+        world.assert_no_ghosts();
     }
 }
 
@@ -138,7 +144,7 @@ fn step(world: &mut World, input: &mut Input<'_>) {
         }
         _ => match input.byte() {
             255 => world.close_peer(),
-            254 => world.peer.up = false,
+            254 => world.kill_peer(),
             bits => world.reaches = (bits & 1 == 0, bits & 2 == 0),
         },
     }
