@@ -109,7 +109,7 @@ simulate: ## whole endpoints by the thousand, in virtual time
 	@tests/need.sh cargo cc ip unshare mount
 	$(CARGO) bench --profile simulate --bench segment
 
-misuse: ## ten million calls at random under AddressSanitizer; CALLS and SEED to choose others
+misuse: ## the C programs under sanitizers, then ten million calls at random; CALLS and SEED to choose others
 	@tests/need.sh cargo gcc ip unshare mount
 	tests/misuse.sh $(or $(CALLS),10000000) $(or $(SEED),1)
 

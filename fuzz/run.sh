@@ -15,6 +15,8 @@ built=$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz
 programs=$built/$triple/release
 # Bytes of an input, at most: packets go up to 9,000, and a step of a sequence takes a dozen.
 declare -A longest=([handles]=600 [sequences]=2000)
+# Seconds that an input may take: one that is a datagram or less, a second.
+declare -A slowest=([packets]=1 [parser]=1 [txt]=1)
 
 build() {
     # libFuzzer itself has no need of the sanitizer.
@@ -29,7 +31,7 @@ build() {
 libfuzzer() {
     local target=$1
     shift
-    tests/lab/sandbox env ASAN_OPTIONS=malloc_context_size=2 "$programs/$target" -timeout=10 -rss_limit_mb=2048 \
+    tests/lab/sandbox env ASAN_OPTIONS=malloc_context_size=2 "$programs/$target" -timeout="${slowest[$target]-10}" -rss_limit_mb=2048 \
         -malloc_limit_mb=16 -entropic=0 -max_len="${longest[$target]-9001}" -print_final_stats=1 \
         -detect_leaks="$([ "$target" = handles ] && echo 0 || echo 1)" -artifact_prefix="fuzz/found/$target/" "$@"
 }

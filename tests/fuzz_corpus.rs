@@ -4,6 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::time::{clock_gettime, ClockId};
 
 #[path = "../fuzz/targets/mod.rs"]
 mod targets;
@@ -19,19 +22,36 @@ fn names(place: &str) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn replay(target: &str) {
-    let (_, run) = TARGETS.into_iter().find(|(name, _)| *name == target).unwrap();
-    for (name, bytes) in seeds::of(target) {
-        println!("seed {name}");
-        run(&bytes);
-    }
-    for place in [format!("corpus/{target}"), format!("found/{target}")] {
-        for name in names(&place) {
-            println!("{place}/{name}");
-            run(&fs::read(fuzz(&place).join(name)).unwrap());
-        }
-    }
+/// What this thread has used of a processor.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
+
+fn replay(target: &str) {
+    replay_within(target, None);
+}
+
+/// Each input takes so long at most, of a processor.
+fn replay_within(target: &str, limit: Option<Duration>) {
+    let (_, run) = TARGETS.into_iter().find(|(name, _)| *name == target).unwrap();
+    let kept = [format!("corpus/{target}"), format!("found/{target}")];
+    let kept = kept.iter().flat_map(|place| names(place).into_iter().map(move |name| format!("{place}/{name}")));
+    let kept = kept.map(|path| (path.clone(), fs::read(fuzz(&path)).unwrap()));
+    let mut longest = (Duration::ZERO, String::new());
+    for (name, bytes) in seeds::of(target).into_iter().map(|(name, bytes)| (format!("seed {name}"), bytes)).chain(kept)
+    {
+        println!("{name}");
+        let before = cpu_time();
+        run(&bytes);
+        let took = cpu_time() - before;
+        assert!(limit.is_none_or(|limit| took < limit), "{took:?} for {name}");
+        longest = longest.max((took, name));
+    }
+    println!("the longest: {longest:?}");
+}
+
+/// As long as `make fuzz` allows, of processor time; the longest of those that are kept takes a hundredth of it.
+const A_DATAGRAM: Option<Duration> = Some(Duration::from_secs(1));
 
 #[test]
 fn descriptors_are_read_or_refused_by_name() {
@@ -45,12 +65,12 @@ fn calls_of_the_c_abi_give_what_their_comments_list() {
 
 #[test]
 fn packets_are_borne() {
-    replay("packets");
+    replay_within("packets", A_DATAGRAM);
 }
 
 #[test]
 fn messages_are_read_as_they_are_said() {
-    replay("parser");
+    replay_within("parser", A_DATAGRAM);
 }
 
 #[test]
@@ -60,7 +80,7 @@ fn what_a_host_promises_holds_through_sequences_of_packets() {
 
 #[test]
 fn txt_of_both_wires_is_read_as_it_is_said() {
-    replay("txt");
+    replay_within("txt", A_DATAGRAM);
 }
 
 #[test]

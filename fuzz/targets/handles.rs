@@ -249,6 +249,8 @@ fn pointer(text: &Option<CString>) -> *const c_char {
 struct User {
     table: Arc<Table>,
     act: u8,
+    /// Which calls back.
+    watch: usize,
 }
 
 unsafe extern "C" fn on_free(user: *mut c_void) {
@@ -267,8 +269,19 @@ unsafe extern "C" fn on_event(event: *const mdnsreg_event, user: *mut c_void) {
             0 => drop(listed("mdnsreg_watch_stop", mdnsreg_watch_stop(handle.cast(), 0))),
             1 => user.table.close_watch(handle),
             2 => drop(listed("mdnsreg_event_free", mdnsreg_event_free(event.cast_mut()))),
-            _ => {}
+            _ if user.act & 32 == 0 => {}
+            _ if user.act & 16 == 0 => user.table.close_registry(handle),
+            _ => drop(listed("mdnsreg_watch_stop", mdnsreg_watch_stop(user.watch as *mut mdnsreg_watch, 0))),
         }
+    }
+}
+
+/// Where a call is to write, or NULL.
+fn place<T>(missing: bool, place: &mut T) -> *mut T {
+    if missing {
+        null_mut()
+    } else {
+        place
     }
 }
 
@@ -279,8 +292,12 @@ fn call(table: &Arc<Table>, input: &mut Input<'_>, err: &mut *mut mdnsreg_error)
         // SAFETY: it is ours, and a second time it is a stale one.
         unsafe { (0..2).for_each(|_| mdnsreg_string_free(json)) };
     };
-    let kind = input.byte() % 24;
+    let what = input.byte();
+    let (kind, missing) = (what % 24, what / 24);
     let handle = table.pick(input);
+    // Now and then NULL; without its output no call is done.
+    let (err, no_output) = (place(missing == 9, err), missing == 10);
+    let callback: mdnsreg_event_fn = if missing == 8 { None } else { Some(on_event) };
     // SAFETY: texts that live through the call, places, and handles of any value.
     unsafe {
         match kind {
@@ -288,18 +305,19 @@ fn call(table: &Arc<Table>, input: &mut Input<'_>, err: &mut *mut mdnsreg_error)
                 let mut registry = null_mut();
                 let text = options(input);
                 if table.opens.fetch_add(1, Ordering::SeqCst) == 0 {
-                    let status = listed("mdnsreg_open", mdnsreg_open(pointer(&text), &mut registry, err));
+                    let status =
+                        listed("mdnsreg_open", mdnsreg_open(pointer(&text), place(no_output, &mut registry), err));
                     table.opened(input.byte(), status, registry.cast());
                 }
             }
             1 => {
                 let mut registry = null_mut();
-                let status = listed("mdnsreg_default", mdnsreg_default(&mut registry, err));
+                let status = listed("mdnsreg_default", mdnsreg_default(place(no_output, &mut registry), err));
                 table.opened(input.byte(), status, registry.cast());
             }
             2..=4 => {
                 let (mut watch, text) = (null_mut(), text(input));
-                let status = mdnsreg_watch_open(handle.cast(), pointer(&text), &mut watch, err);
+                let status = mdnsreg_watch_open(handle.cast(), pointer(&text), place(no_output, &mut watch), err);
                 table.opened(input.byte(), listed("mdnsreg_watch_open", status), watch.cast());
             }
             5 => table.close_registry(handle),
@@ -320,38 +338,40 @@ fn call(table: &Arc<Table>, input: &mut Input<'_>, err: &mut *mut mdnsreg_error)
                 listed("mdnsreg_init", mdnsreg_init(handle.cast(), pointer(&text), err));
             }
             12 => {
-                let status = mdnsreg_options(handle.cast(), &mut json, err);
+                let status = mdnsreg_options(handle.cast(), place(no_output, &mut json), err);
                 gave_text("mdnsreg_options", status, json);
             }
             13 => {
-                let status = mdnsreg_stats(handle.cast(), &mut json, err);
+                let status = mdnsreg_stats(handle.cast(), place(no_output, &mut json), err);
                 gave_text("mdnsreg_stats", status, json);
             }
             14 => {
-                let status = mdnsreg_list_services(handle.cast(), &mut json, err);
+                let status = mdnsreg_list_services(handle.cast(), place(no_output, &mut json), err);
                 gave_text("mdnsreg_list_services", status, json);
             }
             15 => {
                 let text = text(input);
-                let status = mdnsreg_get_service(handle.cast(), pointer(&text), &mut json, err);
+                let status = mdnsreg_get_service(handle.cast(), pointer(&text), place(no_output, &mut json), err);
                 gave_text("mdnsreg_get_service", status, json);
             }
             16 | 17 => {
                 let mut event = null_mut();
-                let status = mdnsreg_watch_next(handle.cast(), input.pick(&[-2, 0, 1]), &mut event, err);
+                let status =
+                    mdnsreg_watch_next(handle.cast(), input.pick(&[-2, 0, 1]), place(no_output, &mut event), err);
                 assert_eq!(listed("mdnsreg_watch_next", status), !event.is_null());
                 table.put(input.byte(), event.cast());
             }
             18 => {
                 let most = i32::from(input.byte()) - 1;
-                let status = mdnsreg_watch_dispatch(handle.cast(), most, Some(on_event), null_mut(), &mut n, err);
+                let status =
+                    mdnsreg_watch_dispatch(handle.cast(), most, callback, null_mut(), place(no_output, &mut n), err);
                 listed("mdnsreg_watch_dispatch", status);
             }
             19 => {
-                let user = Box::new(User { table: table.clone(), act: input.byte() });
+                let user = Box::new(User { table: table.clone(), act: input.byte(), watch: handle as usize });
                 table.users.fetch_add(1, Ordering::SeqCst);
                 let user = Box::into_raw(user).cast();
-                let status = mdnsreg_watch_start(handle.cast(), Some(on_event), user, Some(on_free), err);
+                let status = mdnsreg_watch_start(handle.cast(), callback, user, Some(on_free), err);
                 listed("mdnsreg_watch_start", status);
             }
             20 => {
@@ -359,7 +379,7 @@ fn call(table: &Arc<Table>, input: &mut Input<'_>, err: &mut *mut mdnsreg_error)
                 listed("mdnsreg_watch_stop", mdnsreg_watch_stop(handle.cast(), limit));
             }
             21 => {
-                listed("mdnsreg_watch_fd", mdnsreg_watch_fd(handle.cast(), &mut n, err));
+                listed("mdnsreg_watch_fd", mdnsreg_watch_fd(handle.cast(), place(no_output, &mut n), err));
             }
             22 => {
                 listed("mdnsreg_event_free", mdnsreg_event_free(handle.cast()));
@@ -369,11 +389,11 @@ fn call(table: &Arc<Table>, input: &mut Input<'_>, err: &mut *mut mdnsreg_error)
             }
             _ => {
                 let (of, at) = (text(input), text(input));
-                let status = mdnsreg_json_get(pointer(&of), pointer(&at), &mut json, err);
+                let status = mdnsreg_json_get(pointer(&of), pointer(&at), place(no_output, &mut json), err);
                 gave_text("mdnsreg_json_get", status, json);
-                if (*err).is_null() {
+                if err.is_null() || (*err).is_null() {
                     json = null_mut();
-                    let status = mdnsreg_json_quote(pointer(&at), &mut json, err);
+                    let status = mdnsreg_json_quote(pointer(&at), place(no_output, &mut json), err);
                     gave_text("mdnsreg_json_quote", status, json);
                 }
             }

@@ -1,6 +1,7 @@
 //! What is run on the bytes of a fuzzer, and by `tests/fuzz_corpus.rs` on those that were kept.
 
 mod input;
+mod repeats;
 mod world;
 
 pub mod descriptors;

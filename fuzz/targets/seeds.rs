@@ -115,7 +115,7 @@ fn datagrams() -> Seeds {
 
 fn packets() -> Seeds {
     // Also by one that is not on the link.
-    let ways = [(0, "heard"), (2 | 1, "from-afar")];
+    let ways = [(0, "heard"), (2 | 1, "from-afar"), (64 | 2 | 1, "from-afar-by-ipv6")];
     let each = |(name, bytes): (String, Vec<u8>)| {
         ways.map(|(way, how): (u8, &str)| (format!("{name}-{how}"), behind(&[way], &bytes)))
     };

@@ -13,7 +13,7 @@ use mdns_registry::wire::{dnssd, gomicro};
 use mdns_registry::{Domain, RegisterOptions, Service, WatchOptions};
 
 use super::input::Input;
-use super::world::{Flying, Who, World, GROUP, LINK, MDNS};
+use super::world::{Flying, Who, World, GLOBAL, GROUP, LINK, MDNS};
 
 /// Steps of one input and their time, at most: one more input finds more than a longer one.
 const STEPS: usize = 32;
@@ -35,7 +35,7 @@ pub fn run(data: &[u8]) {
     if how & 32 == 0 {
         world.register(Who::Peer, &service(0, 1, 8_001), RegisterOptions::default());
     } else {
-        world.peer.up = false;
+        world.kill_peer();
     }
     world.check();
     let end = world.now.0 + LONGEST_MS;
@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
     let (ours, theirs) = (wires(how), wires(how >> 2));
     let one_tongue = ours.dns_sd && theirs.dns_sd || ours.go_micro.is_some() && ours.go_micro == theirs.go_micro;
     if how & 0xc0 == 0xc0 && one_tongue {
-        in_peace(&mut world);
+        in_peace(&mut world, ours.dns_sd && theirs.dns_sd);
     }
 }
 
@@ -73,14 +73,20 @@ fn service(name: u8, id: u8, port: u16) -> Service {
     Service { name, version, nodes: vec![node], ..Service::default() }
 }
 
-/// When nobody forges and loses anything any more, what the peer has registered is there.
-fn in_peace(world: &mut World) {
+/// When nobody forges and loses anything any more, what the peer has registered is there, and nothing else of the peer's: at
+/// once, if both speak DNS-SD and it lives; else when the leases are over, which `World::check` looks for.
+fn in_peace(world: &mut World, dns_sd: bool) {
     world.reaches = (true, true);
     world.readdress(&[world.subject.ip.into()]);
     world.advance(45_000);
     world.check();
-    if world.peer.up {
-        world.assert_lists(Who::Peer);
+    if !world.peer.up {
+        world.advance(80_000);
+        return world.check();
+    }
+    world.assert_lists(Who::Peer);
+    if dns_sd {
+        world.assert_no_ghosts();
     }
 }
 
@@ -132,12 +138,13 @@ fn step(world: &mut World, input: &mut Input<'_>) {
         14 => {
             let v6 = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
             let v4 = IpAddr::V4(world.subject.ip);
-            let addrs = input.pick(&[vec![], vec![v4], vec![v4, v6], vec![v6], vec![IpAddr::from([10, 0, 0, 9]), v4]]);
+            let more = IpAddr::from([10, 0, 0, 9]);
+            let addrs = input.pick(&[vec![], vec![v4], vec![v4, v6], vec![v6, GLOBAL.into()], vec![more, v4]]);
             world.readdress(&addrs);
         }
         _ => match input.byte() {
             255 => world.close_peer(),
-            254 => world.peer.up = false,
+            254 => world.kill_peer(),
             bits => world.reaches = (bits & 1 == 0, bits & 2 == 0),
         },
     }
@@ -157,15 +164,27 @@ fn way(input: &mut Input<'_>) -> Flying {
         2 | 3 => ([10, 0, 0, 66], MDNS).into(),
         4 => ([10, 0, 0, 66], 40_404).into(),
         5 => ([10, 0, 0, 67 + source / 16], MDNS).into(),
-        6 => ([198, 51, 100, 9], if source & 16 == 0 { MDNS } else { 40_404 }).into(),
+        6 => (off_link(bits), if source & 16 == 0 { MDNS } else { 40_404 }).into(),
         7 => ([10, 0, 0, 1], MDNS).into(),
-        8 => (link_local, MDNS).into(),
+        8 if bits & 16 == 0 => (link_local, MDNS).into(),
+        8 => (Ipv6Addr::from_bits(GLOBAL.to_bits() + 1), MDNS).into(),
         _ => ([10, 0, 0, 67 + source / 16], 30_000).into(),
     };
     let via = if bits & 1 == 0 { Via::Group } else { Via::Direct };
     let to = if bits & 2 == 0 { GROUP } else { IpAddr::from([10, 0, 0, 1]) };
     let interface = if bits & 0xe0 == 0xe0 { 7 } else { LINK };
     Flying { via, from, to, interface, bytes: Vec::new() }
+}
+
+/// An address of no network of the subject's; by IPv6 also of the one beside its own.
+fn off_link(bits: u8) -> IpAddr {
+    let beside = Ipv6Addr::from_bits(GLOBAL.to_bits() ^ 1 << 64);
+    let far = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 9);
+    match bits >> 2 & 3 {
+        0 | 1 => IpAddr::from([198, 51, 100, 9]),
+        2 => far.into(),
+        _ => beside.into(),
+    }
 }
 
 /// A datagram that one of the hosts sent, with a few bytes changed.

@@ -10,16 +10,20 @@ use mdns_registry::event::{Action, Event};
 use mdns_registry::limits;
 use mdns_registry::link::native::message::{self, LARGEST_BUILT};
 use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via, PATIENCE};
-use mdns_registry::link::{Message, Scope, Station};
+use mdns_registry::link::{Command, Message, Scope, Station};
 use mdns_registry::options::Wires;
-use mdns_registry::record::{Interface, Key, Owner, Question, Time};
+use mdns_registry::record::{Interface, Key, Owner, Question, Record, Sighting, Time};
 use mdns_registry::refused::Refused;
 use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
+
+use super::repeats::Repeats;
 
 pub const MDNS: u16 = 5_353;
 pub const DIRECT: u16 = 40_000;
 pub const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
 pub const LINK: u32 = 2;
+/// What the subject may have as an address besides.
+pub const GLOBAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 8, 0, 0, 0, 1);
 /// Datagrams kept to be sent again.
 const KEPT: usize = 32;
 /// How often an endpoint may want to be woken for nothing at one time, and in all within a second.
@@ -53,6 +57,7 @@ pub struct Host {
     pub endpoint: Endpoint,
     pub ip: Ipv4Addr,
     pub up: bool,
+    repeats: Repeats,
 }
 
 impl Host {
@@ -70,7 +75,7 @@ impl Host {
         endpoint.set_interfaces(now, vec![attached(&[ip.into()])]);
         endpoint.submit(now, &owner, Message::Join(station.clone()));
         let engine = Engine::new(owner.clone(), station, PATIENCE);
-        Host { owner, engine, endpoint, ip, up: true }
+        Host { owner, engine, endpoint, ip, up: true, repeats: Repeats::default() }
     }
 
     fn next_due(&mut self) -> Option<Time> {
@@ -132,6 +137,11 @@ pub struct World {
     pub registered: BTreeMap<(Who, String, String), u16>,
     /// Questions that came from an address, and answers of the lookup exchange and others that went there.
     asked: BTreeMap<IpAddr, (u64, u64, u64)>,
+    /// What the subject was told last of each node of others that it has seen.
+    seen: BTreeMap<Key, Arc<Record>>,
+    /// When a stranger said something last; when the peer ended a node or itself, or said something although it has ended.
+    forged: Time,
+    ended: Time,
     /// Until when questions that were put wait, at most.
     waits: Vec<Time>,
     watch: WatchId,
@@ -157,6 +167,9 @@ impl World {
             kept: VecDeque::new(),
             registered: BTreeMap::new(),
             asked: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            forged: now,
+            ended: now,
             waits: vec![now + WAIT],
             watch,
             folded: Folded::default(),
@@ -215,8 +228,14 @@ impl World {
     /// The interface of the subject has these addresses from now on; without any it is down.
     pub fn readdress(&mut self, addrs: &[IpAddr]) {
         let interfaces = if addrs.is_empty() { Vec::new() } else { vec![attached(addrs)] };
+        self.subject.repeats.forget();
         self.subject.endpoint.set_interfaces(self.now, interfaces);
         self.settle();
+    }
+
+    pub fn kill_peer(&mut self) {
+        self.peer.up = false;
+        self.ended = self.now;
     }
 
     pub fn close_peer(&mut self) {
@@ -226,14 +245,18 @@ impl World {
         self.peer.endpoint.submit(now, &owner, Message::Leave);
         self.peer.endpoint.shutdown(now);
         self.settle();
-        self.peer.up = false;
+        self.kill_peer();
     }
 
     /// Hands the subject a datagram that a stranger sent.
     pub fn inject(&mut self, datagram: &Flying) {
-        let read = message::parse(&datagram.bytes);
-        let questions = read.filter(|read| !read.response).map_or(0, |read| read.questions.len() as u64);
-        self.asked.entry(datagram.from.ip()).or_default().0 += questions;
+        self.forged = self.now;
+        if let Some(read) = message::parse(&datagram.bytes) {
+            match read.response {
+                true => self.subject.repeats.forget(),
+                false => self.asked.entry(datagram.from.ip()).or_default().0 += read.questions.len() as u64,
+            }
+        }
         let before = self.sent;
         self.hand(Who::Subject, datagram);
         self.settle();
@@ -243,6 +266,9 @@ impl World {
     fn hand(&mut self, who: Who, datagram: &Flying) {
         let now = self.now;
         let Flying { via, from, to, interface, bytes } = datagram;
+        if let Some(read) = message::parse(bytes).filter(|read| !read.response) {
+            self.host(who).repeats.asked(now, &read);
+        }
         let datagram = Datagram { bytes, via: *via, from: *from, to: *to, interface: *interface };
         self.host(who).endpoint.handle_datagram(now, datagram);
         self.drain(who);
@@ -271,18 +297,28 @@ impl World {
         let now = self.now;
         loop {
             let host = self.host(who);
-            let mut commands = Vec::new();
+            let (mut commands, mut ends) = (Vec::new(), false);
             while let Some(output) = host.engine.poll_output() {
                 if let Told::Command(command) = output {
+                    ends |= matches!(command, Command::Withdraw(_));
                     commands.push(command);
                 }
             }
+            if ends && who == Who::Peer {
+                self.ended = now;
+            }
+            let host = self.host(who);
             if !commands.is_empty() {
                 let owner = host.owner.clone();
                 host.endpoint.submit(now, &owner, Message::Commands { commands, done: None });
             }
             match host.endpoint.poll_output() {
-                Some(Output::Sighting(sighting)) => host.engine.handle_sighting(now, &sighting),
+                Some(Output::Sighting(sighting)) => {
+                    host.engine.handle_sighting(now, &sighting);
+                    if let (Who::Subject, Sighting::Seen { record, .. }) = (who, sighting) {
+                        self.seen.insert(record.key.clone(), record);
+                    }
+                }
                 Some(Output::Transmit(transmit)) => self.transmit(who, transmit),
                 Some(Output::Done(_)) => {}
                 None => return,
@@ -294,8 +330,16 @@ impl World {
         let host = self.host(who);
         let port = if via == Via::Group { MDNS } else { DIRECT };
         let from = SocketAddr::from((host.ip, port));
+        let read = message::parse(&bytes).expect("what we send can be read");
+        if let (To::Group { interface, v6 }, true) = (to, read.response) {
+            let now = self.now;
+            self.host(who).repeats.take(now, (interface, v6), &read);
+        }
+        if who == Who::Peer && !self.peer.up {
+            self.ended = self.now;
+        }
         if who == Who::Subject {
-            self.judge(via, to, &bytes);
+            self.judge(via, to, &bytes, &read);
         }
         let (peer, subject) = (self.peer.ip, self.subject.ip);
         let (to, via, ip) = match to {
@@ -316,15 +360,14 @@ impl World {
     }
 
     /// What the subject sends is sound, stays on the link, and answers what was asked.
-    fn judge(&mut self, via: Via, to: To, bytes: &[u8]) {
+    fn judge(&mut self, via: Via, to: To, bytes: &[u8], read: &message::Message) {
         self.sent += 1;
         assert!(bytes.len() <= LARGEST_BUILT);
-        let read = message::parse(bytes).expect("what we send can be read");
         assert_eq!(read.malformed, 0, "{read:?}");
         let To::Host { addr, .. } = to else { return };
         let on_link = match addr.ip() {
             IpAddr::V4(v4) => v4.octets()[..3] == [10, 0, 0],
-            IpAddr::V6(v6) => v6.segments()[..4] == Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).segments()[..4],
+            IpAddr::V6(v6) => v6.segments()[..4] == [0xfe80, 0, 0, 0] || v6.segments()[..4] == GLOBAL.segments()[..4],
         };
         assert!(on_link, "a message to {addr}, off the link");
         if !read.response || addr.ip() == IpAddr::V4(self.peer.ip) {
@@ -392,6 +435,7 @@ impl World {
             assert_eq!(&**engine.services(name), &**services, "what was told and what is listed of {name}");
         }
         self.assert_lists(Who::Subject);
+        self.assert_outlives_nothing();
         let counts = engine.counts();
         let heard = counts.nodes - counts.registered;
         assert!(heard <= limits::VIEW_NODES, "{heard} nodes of others");
@@ -407,6 +451,35 @@ impl World {
             };
             assert!(count <= most, "{name}: {count}");
         }
+    }
+
+    /// A node of others is listed a second longer than its lease at most, from when it can have been heard last.
+    fn assert_outlives_nothing(&self) {
+        let stands = if self.peer.up { self.peer.engine.keys_of(&self.peer.owner) } else { Vec::new() };
+        for record in self.heard().filter(|record| !stands.contains(&record.key)) {
+            let of_peer = record.owner == self.peer.owner;
+            let last = if of_peer { self.forged.max(self.ended) } else { self.forged };
+            let silent = self.now.0 - last.0;
+            assert!(
+                silent <= u64::from(record.lease) * 1_000 + 1_000,
+                "{record:?} is listed {silent} ms after the last sign"
+            );
+        }
+    }
+
+    /// Of the peer's nodes the subject lists none that the peer has not.
+    pub fn assert_no_ghosts(&self) {
+        let stands = self.peer.engine.keys_of(&self.peer.owner);
+        let of_peer = self.heard().filter(|record| record.owner == self.peer.owner);
+        let ghosts: Vec<_> =
+            of_peer.filter(|record| record.go_micro.is_none() && !stands.contains(&record.key)).collect();
+        assert!(ghosts.is_empty(), "{ghosts:?}");
+    }
+
+    /// The nodes of others that the subject lists, as they were told last.
+    fn heard(&self) -> impl Iterator<Item = &Record> {
+        let listed = self.folded.0.keys().filter_map(|key| self.seen.get(key));
+        listed.map(|record| &**record).filter(|record| record.owner != self.subject.owner)
     }
 
     /// The subject lists all that is registered at this host, or has said that it refused as many for their number.

@@ -1,5 +1,5 @@
-/* Calls in random order, with random handles (live, stale, of any type, garbage) and random texts, from several threads
- * and from inside callbacks: each returns a status that its comment lists, none is a defect, and nothing is left behind.
+/* Calls in random order, with random handles (live, stale, of any type, garbage), random texts and NULL for any pointer,
+ * from several threads and from inside callbacks: each returns a status that its comment lists, none is a defect, and nothing is left behind.
  *
  * misuse_at_random [CALLS [SEED [report]]]: with a third argument it says how often each status was returned. One seed
  * gives each thread the same dice; how the threads meet is not in it. */
@@ -18,9 +18,11 @@ static const int most[KINDS] = {7, 60, 400};
 static void *slots[SLOTS];
 static int opened[KINDS], closed[KINDS], users, freed, over;
 
-/* Every handle that is open, by its kind. */
+/* Every handle that is open, by its kind, and the registry of a watch. */
 #define LEDGER 1024
-static void *ledger[KINDS][LEDGER];
+static struct entry {
+  void *handle, *registry;
+} ledger[KINDS][LEDGER];
 static int written[KINDS];
 static pthread_mutex_t ledger_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -36,25 +38,30 @@ static void on_abort(int number) {
 }
 
 /* Lookups that nobody answers are to take no time. */
-#define QUICK "{\"addrs\":[\"127.0.0.1\"],\"timeout_ms\":2}"
+static const char quick[] = "{\"addrs\":[\"127.0.0.1\"],\"timeout_ms\":2}";
+
+/* What can be registered. */
+#define ONE "{\"name\":\"greeter\",\"nodes\":[{\"id\":\"1\",\"address\":\"127.0.0.1\",\"port\":4711}]}"
+#define NEW "{\"name\":\"greeter\",\"version\":\"2\",\"nodes\":[{\"id\":\"1\",\"address\":\"127.0.0.1\",\"port\":4712}]}"
+#define ODD "{\"name\":\"other\",\"nodes\":[{\"id\":\"\xf0\x9f\x98\x80\",\"address\":\"127.0.0.1\",\"port\":1}]}"
+static const char *const descriptors[] = {ONE, NEW, ODD};
 
 /* The texts: good, bad, and NULL. */
 static const char *const texts[] = {
     NULL, "", "{", "{}", "[]", "null", "greeter", "\xff", "{\"service\":\"greeter\"}", "{\"queue\":1}",
     "{\"service\":\"\"}", "{\"timeout_ms\":5}", "{\"timeout_ms\":-1}", "{\"ttl_ms\":5000,\"auto_renew\":false}",
     "{\"name\":\"greeter\"}", "{\"name\":\"greeter\",\"nodes\":[]}",
-    "{\"name\":\"greeter\",\"nodes\":[{\"id\":\"1\",\"address\":\"127.0.0.1\",\"port\":4711}]}",
-    "{\"name\":\"greeter\",\"version\":\"2\",\"nodes\":[{\"id\":\"1\",\"address\":\"127.0.0.1\",\"port\":4712}]}",
-    "{\"name\":\"other\",\"nodes\":[{\"id\":\"\xf0\x9f\x98\x80\",\"address\":\"127.0.0.1\",\"port\":1}]}",
-    "{\"name\":\"greeter\",\"nodes\":[{\"id\":\"1\",\"address\":\"\",\"port\":0}]}", "{\"link\":\"native\"}",
+    ONE, NEW, ODD, "{\"name\":\"greeter\",\"nodes\":[{\"id\":\"1\",\"address\":\"\",\"port\":0}]}", "{\"link\":\"native\"}",
     "{\"addrs\":5}", "{\"addrs\":[5]}", "{\"domain\":1}", "{\"wire\":[]}", "{\"timeout_ms\":\"2\"}",
     "{\"queue\":\"1\"}", "{\"service\":1}", "{\"ttl_ms\":true}", "{\"auto_renew\":1}",
 };
 
 #define TEXT 20000
 
-/* A long descriptor: more than may be read. */
-static char *too_long;
+/* A pointer, or one time in twenty NULL. */
+#define OR_NULL(dice, pointer) (roll(dice, 20) == 0 ? NULL : (pointer))
+
+static char *too_long; /* A descriptor: more than may be read. */
 
 struct dice {
   uint64_t state;
@@ -70,15 +77,26 @@ static uint32_t roll(struct dice *dice, uint32_t sides) {
 static void *pick_open(struct dice *dice, enum kind kind) {
   void *handle = NULL;
   pthread_mutex_lock(&ledger_lock);
-  if (written[kind] > 0) handle = ledger[kind][roll(dice, (uint32_t)written[kind])];
+  if (written[kind] > 0) handle = ledger[kind][roll(dice, (uint32_t)written[kind])].handle;
   pthread_mutex_unlock(&ledger_lock);
   return handle;
+}
+
+/* The registry of a watch that is open. */
+static void *registry_of(void *watch) {
+  void *registry;
+  int i;
+  pthread_mutex_lock(&ledger_lock);
+  for (i = 0; i < written[WATCH] && ledger[WATCH][i].handle != watch; i++) continue;
+  registry = i < written[WATCH] ? ledger[WATCH][i].registry : NULL;
+  pthread_mutex_unlock(&ledger_lock);
+  return registry;
 }
 
 /* A handle of this kind, or anything else. */
 static void *pick(struct dice *dice, enum kind kind) {
   uintptr_t garbage;
-  void *handle = roll(dice, 2) == 0 ? pick_open(dice, kind) : NULL;
+  void *handle = roll(dice, 3) != 0 ? pick_open(dice, kind) : NULL;
   if (handle != NULL) return handle;
   if (roll(dice, 10) == 0) return NULL;
   if (roll(dice, 20) == 0) {
@@ -97,25 +115,26 @@ static void show(struct dice *dice, void *handle) {
   __atomic_store_n(&slots[roll(dice, SLOTS)], handle, __ATOMIC_SEQ_CST);
 }
 
-static void own(enum kind kind, void *handle) {
+static void own(enum kind kind, void *handle, void *registry) {
   add(&opened[kind], 1);
   pthread_mutex_lock(&ledger_lock);
   CHECK(written[kind] < LEDGER);
-  ledger[kind][written[kind]++] = handle;
+  ledger[kind][written[kind]].handle = handle;
+  ledger[kind][written[kind]++].registry = registry;
   pthread_mutex_unlock(&ledger_lock);
 }
 
-static void put(struct dice *dice, enum kind kind, void *handle) {
+static void put(struct dice *dice, enum kind kind, void *handle, void *registry) {
   if (handle == NULL) return;
-  own(kind, handle);
+  own(kind, handle, registry);
   show(dice, handle);
 }
 
 static void forget(enum kind kind, void *handle) {
-  void **all = ledger[kind];
+  struct entry *all = ledger[kind];
   int i;
   pthread_mutex_lock(&ledger_lock);
-  for (i = 0; i < written[kind] && all[i] != handle; i++) continue;
+  for (i = 0; i < written[kind] && all[i].handle != handle; i++) continue;
   if (i < written[kind]) all[i] = all[--written[kind]];
   pthread_mutex_unlock(&ledger_lock);
   add(&closed[kind], 1);
@@ -170,10 +189,8 @@ static const char *text(struct dice *dice) {
   }
 }
 
-static void on_event(const mdnsreg_event *event, void *user_data) {
-  (void)user_data;
-  CHECK(strlen(mdnsreg_event_json(event)) > 0);
-}
+/* That, or half the time what the call takes. */
+static const char *text_or(struct dice *dice, const char *good) { return roll(dice, 2) == 0 ? text(dice) : good; }
 
 /* The status of a call, which must be among those that the comment of the function lists. Left out are those which
  * nothing here may cause: FORKED, PANIC, and BUSY where it says that the log callback made the call. */
@@ -196,13 +213,36 @@ static mdnsreg_status among(const char *call, mdnsreg_status status, const mdnsr
     (void)status;                                                                   \
   } while (0)
 
+/* What was written, if it was asked for: on success only. */
+#define CHECK_OUTPUT(out, written)                                                  \
+  do {                                                                              \
+    CHECK((status == MDNSREG_OK) == ((written) != NULL));                           \
+    CHECK((out) != NULL || status == MDNSREG_ERR_NULL);                             \
+  } while (0)
+
 /* Of every call with a handle. */
 #define MISUSE MDNSREG_ERR_NULL, MDNSREG_ERR_HANDLE, MDNSREG_ERR_CLOSED, MDNSREG_ERR_TYPE
 /* Of every call with JSON. */
 #define BAD_JSON MDNSREG_ERR_UTF8, MDNSREG_ERR_JSON, MDNSREG_ERR_TOO_LARGE
 
-/* Makes calls from inside: the user data are dice of its own. */
-static void on_event_act(const mdnsreg_event *event, void *user_data);
+/* What a callback has: dice of its own, and the watch that calls it with the registry of that. */
+struct user {
+  struct dice dice;
+  void *watch, *registry;
+};
+
+static struct user *make_user(struct dice *dice, void *watch) {
+  struct user *user = (struct user *)malloc(sizeof *user);
+  CHECK(user != NULL);
+  user->dice.state = roll(dice, UINT32_MAX);
+  user->dice.turn = 0;
+  user->watch = watch;
+  user->registry = registry_of(watch);
+  return user;
+}
+
+/* Makes calls from inside. */
+static void on_event(const mdnsreg_event *event, void *user_data);
 
 static void on_free(void *user_data) {
   free(user_data);
@@ -210,47 +250,70 @@ static void on_free(void *user_data) {
 }
 
 static void start(struct dice *dice, mdnsreg_error **err) {
-  struct dice *own = (struct dice *)malloc(sizeof *own);
+  void *watch = pick(dice, WATCH), *user = NULL;
+  mdnsreg_event_fn callback = OR_NULL(dice, on_event);
+  mdnsreg_free_fn user_free = OR_NULL(dice, on_free);
   mdnsreg_status status;
-  CHECK(own != NULL);
-  own->state = roll(dice, UINT32_MAX);
-  own->turn = 0;
-  add(&users, 1);
-  LISTED(mdnsreg_watch_start((mdnsreg_watch *)pick(dice, WATCH), on_event_act, own, on_free, err), MISUSE,
-         MDNSREG_ERR_NETWORK, MDNSREG_ERR_BUSY);
+  if (user_free != NULL) {
+    user = OR_NULL(dice, make_user(dice, watch));
+    add(&users, 1);
+  }
+  LISTED(mdnsreg_watch_start((mdnsreg_watch *)watch, callback, user, user_free, err), MISUSE, MDNSREG_ERR_NETWORK,
+         MDNSREG_ERR_BUSY);
+  CHECK(callback != NULL || status < 0);
+}
+
+static void dispatch(struct dice *dice, mdnsreg_error **err) {
+  void *watch = pick(dice, WATCH), *user = OR_NULL(dice, make_user(dice, watch));
+  mdnsreg_event_fn callback = OR_NULL(dice, on_event);
+  int32_t most = (int32_t)roll(dice, 5) - 1, told = -1, *out = OR_NULL(dice, &told);
+  mdnsreg_status status;
+  LISTED(mdnsreg_watch_dispatch((mdnsreg_watch *)watch, most, callback, user, out, err), MISUSE, MDNSREG_EMPTY,
+         MDNSREG_END, MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM, MDNSREG_ERR_BUSY);
+  CHECK(callback != NULL || status < 0);
+  CHECK(out == NULL || (status == MDNSREG_OK) == (told > 0));
+  free(user);
 }
 
 static void open_one(struct dice *dice, mdnsreg_error **err) {
-  mdnsreg_registry *registry = NULL;
+  mdnsreg_registry *registry = NULL, **out = OR_NULL(dice, &registry);
   mdnsreg_status status;
   if (roll(dice, 4) == 0) {
-    LISTED(mdnsreg_default(&registry, err), MDNSREG_ERR_NULL, MDNSREG_ERR_JSON, MDNSREG_ERR_OPTION,
+    LISTED(mdnsreg_default(out, err), MDNSREG_ERR_NULL, MDNSREG_ERR_JSON, MDNSREG_ERR_OPTION,
            MDNSREG_ERR_TOO_LARGE, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM, MDNSREG_ERR_UNSUPPORTED);
-    CHECK_OK(status);
+    CHECK(out == NULL || status == MDNSREG_OK);
   } else {
-    int any = roll(dice, 2) == 0;
-    LISTED(mdnsreg_open(any ? text(dice) : QUICK, &registry, err), MDNSREG_ERR_NULL, BAD_JSON, MDNSREG_ERR_OPTION,
+    const char *options = text_or(dice, quick);
+    LISTED(mdnsreg_open(options, out, err), MDNSREG_ERR_NULL, BAD_JSON, MDNSREG_ERR_OPTION,
            MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM, MDNSREG_ERR_UNSUPPORTED);
-    CHECK(any || status == MDNSREG_OK);
+    CHECK(out == NULL || options != quick || status == MDNSREG_OK);
   }
-  CHECK((status == MDNSREG_OK) == (registry != NULL));
+  CHECK_OUTPUT(out, registry);
   if (registry != NULL) (void)mdnsreg_init(registry, "{\"timeout_ms\":2}", NULL);
-  put(dice, REGISTRY, registry);
+  put(dice, REGISTRY, registry, NULL);
 }
 
 static void watch_one(struct dice *dice, mdnsreg_error **err) {
-  mdnsreg_watch *watch = NULL;
+  mdnsreg_watch *watch = NULL, **out = OR_NULL(dice, &watch);
+  void *registry = pick(dice, REGISTRY);
   mdnsreg_status status;
-  LISTED(mdnsreg_watch_open((mdnsreg_registry *)pick(dice, REGISTRY), text(dice), &watch, err), MISUSE, BAD_JSON,
+  LISTED(mdnsreg_watch_open((mdnsreg_registry *)registry, text_or(dice, NULL), out, err), MISUSE, BAD_JSON,
          MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
-  CHECK((status == MDNSREG_OK) == (watch != NULL));
-  put(dice, WATCH, watch);
+  CHECK_OUTPUT(out, watch);
+  put(dice, WATCH, watch, registry);
 }
 
 static void close_registry(void *handle) {
   mdnsreg_status status;
   LISTED(mdnsreg_close((mdnsreg_registry *)handle), MISUSE, MDNSREG_DEFERRED);
   if (status == MDNSREG_OK || status == MDNSREG_DEFERRED) forget(REGISTRY, handle);
+}
+
+static mdnsreg_status stop_watch(struct dice *dice, void *handle) {
+  mdnsreg_status status;
+  LISTED(mdnsreg_watch_stop((mdnsreg_watch *)handle, (int64_t)roll(dice, 3)), MISUSE, MDNSREG_DEFERRED,
+         MDNSREG_ERR_INVALID, MDNSREG_ERR_BUSY);
+  return status;
 }
 
 static void close_watch(void *handle) {
@@ -266,13 +329,13 @@ static void free_event(void *handle) {
 }
 
 static void next(struct dice *dice, mdnsreg_error **err) {
-  mdnsreg_event *event = NULL;
+  mdnsreg_event *event = NULL, **out = OR_NULL(dice, &event);
   mdnsreg_status status;
   int64_t limit = roll(dice, 50) == 0 ? -2 : (int64_t)roll(dice, 3);
-  LISTED(mdnsreg_watch_next((mdnsreg_watch *)pick(dice, WATCH), limit, &event, err), MISUSE, MDNSREG_EMPTY, MDNSREG_END,
+  LISTED(mdnsreg_watch_next((mdnsreg_watch *)pick(dice, WATCH), limit, out, err), MISUSE, MDNSREG_EMPTY, MDNSREG_END,
          MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM, MDNSREG_ERR_BUSY);
-  CHECK((status == MDNSREG_OK) == (event != NULL));
-  put(dice, EVENT, event);
+  CHECK_OUTPUT(out, event);
+  put(dice, EVENT, event, NULL);
   if (event != NULL && (is_full(EVENT) || roll(dice, 2) == 0)) free_event(event);
 }
 
@@ -280,31 +343,31 @@ static void next(struct dice *dice, mdnsreg_error **err) {
 static void ask(struct dice *dice, mdnsreg_error **err) {
   mdnsreg_registry *registry = (mdnsreg_registry *)pick(dice, REGISTRY);
   mdnsreg_status status;
-  char *json = NULL;
+  char *json = NULL, **out = OR_NULL(dice, &json);
   switch (roll(dice, 8)) {
     case 6:
-      LISTED(mdnsreg_json_get(text(dice), text(dice), &json, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8, MDNSREG_ERR_JSON,
+      LISTED(mdnsreg_json_get(text(dice), text(dice), out, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8, MDNSREG_ERR_JSON,
              MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM);
       break;
     case 7:
-      LISTED(mdnsreg_json_quote(text(dice), &json, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8, MDNSREG_ERR_NOMEM);
+      LISTED(mdnsreg_json_quote(text(dice), out, err), MDNSREG_ERR_NULL, MDNSREG_ERR_UTF8, MDNSREG_ERR_NOMEM);
       break;
     case 0:
-      LISTED(mdnsreg_options(registry, &json, err), MISUSE, MDNSREG_ERR_NOMEM);
+      LISTED(mdnsreg_options(registry, out, err), MISUSE, MDNSREG_ERR_NOMEM);
       break;
     case 1:
-      LISTED(mdnsreg_stats(registry, &json, err), MISUSE, MDNSREG_ERR_NOMEM);
+      LISTED(mdnsreg_stats(registry, out, err), MISUSE, MDNSREG_ERR_NOMEM);
       break;
     case 2:
-      LISTED(mdnsreg_list_services(registry, &json, err), MISUSE, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
+      LISTED(mdnsreg_list_services(registry, out, err), MISUSE, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
       break;
     default:
-      LISTED(mdnsreg_get_service(registry, roll(dice, 4) == 0 ? text(dice) : "greeter", &json, err), MISUSE,
+      LISTED(mdnsreg_get_service(registry, roll(dice, 4) == 0 ? text(dice) : "greeter", out, err), MISUSE,
              MDNSREG_ERR_UTF8, MDNSREG_ERR_INVALID, MDNSREG_ERR_TOO_LARGE, MDNSREG_ERR_NOT_FOUND,
              MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
       break;
   }
-  CHECK((status == MDNSREG_OK) == (json != NULL));
+  CHECK_OUTPUT(out, json);
   mdnsreg_string_free(json);
   if (json != NULL && roll(dice, 4) == 0) mdnsreg_string_free(json);
 }
@@ -314,40 +377,31 @@ static void read_one(struct dice *dice) {
   mdnsreg_event *event = (mdnsreg_event *)pick(dice, EVENT);
   mdnsreg_error *error = (mdnsreg_error *)pick(dice, EVENT);
   const char *action, *type;
-  switch (roll(dice, 12)) {
+  switch (roll(dice, 8)) {
     case 0:
       type = mdnsreg_event_type(event);
-      CHECK(type == NULL || strlen(type) > 4);
+      action = mdnsreg_event_action(event);
+      CHECK((type == NULL || strlen(type) > 4) && (action == NULL || strlen(action) == 6));
       break;
     case 1:
-      action = mdnsreg_event_action(event);
-      CHECK(action == NULL || strlen(action) == 6);
-      break;
-    case 2:
       (void)mdnsreg_event_reason(event);
-      break;
-    case 3:
       (void)mdnsreg_event_key(event);
       break;
-    case 4:
+    case 2:
       (void)mdnsreg_event_service(event);
-      break;
-    case 5:
       (void)mdnsreg_event_json(event);
       break;
-    case 6:
+    case 3:
       CHECK(mdnsreg_status_name(mdnsreg_error_code(error)) != NULL);
       break;
-    case 7:
+    case 4:
       (void)mdnsreg_error_message(error);
-      break;
-    case 8:
       (void)mdnsreg_error_json(error);
       break;
-    case 9:
+    case 5:
       (void)mdnsreg_string((mdnsreg_registry *)pick(dice, REGISTRY));
       break;
-    case 10:
+    case 6:
       mdnsreg_string_free((char *)pick(dice, EVENT));
       break;
     default:
@@ -365,20 +419,21 @@ static void on_line(int32_t level, const char *target, const char *message, void
 
 /* Which library this is, and its log. */
 static void set_log(struct dice *dice, mdnsreg_error **err) {
+  mdnsreg_free_fn user_free = OR_NULL(dice, on_free);
   mdnsreg_status status;
   if (roll(dice, 8) != 0) {
     LISTED(mdnsreg_abi_check((int32_t)roll(dice, 3) - 1, err), MDNSREG_ERR_VERSION);
     return;
   }
-  add(&users, 1);
-  LISTED(mdnsreg_log_set((int32_t)roll(dice, 8) - 1, roll(dice, 4) == 0 ? on_line : NULL, malloc(1), on_free, err),
-         MDNSREG_ERR_OPTION, MDNSREG_ERR_UNSUPPORTED);
+  add(&users, user_free != NULL);
+  LISTED(mdnsreg_log_set((int32_t)roll(dice, 8) - 1, roll(dice, 4) == 0 ? on_line : NULL,
+                         user_free == NULL ? NULL : malloc(1), user_free, err), MDNSREG_ERR_OPTION, MDNSREG_ERR_UNSUPPORTED);
 }
 
 static void one_call(struct dice *dice, mdnsreg_error **err) {
-  const char *options = "{\"timeout_ms\":2}";
+  const char *options = "{\"timeout_ms\":2}", *good;
   mdnsreg_status status;
-  int32_t n = 0;
+  int32_t fd = 0, *out_fd = OR_NULL(dice, &fd);
   switch (roll(dice, 26)) {
     case 0: case 1:
       is_full(REGISTRY) ? close_registry(pick(dice, REGISTRY)) : open_one(dice, err);
@@ -389,12 +444,14 @@ static void one_call(struct dice *dice, mdnsreg_error **err) {
     case 5:
       roll(dice, 4) == 0 ? close_registry(pick(dice, REGISTRY)) : read_one(dice);
       break;
-    case 6: case 7:
-      close_watch(pick(dice, WATCH));
+    case 6:
+      roll(dice, 2) == 0 ? close_watch(pick(dice, WATCH)) : start(dice, err);
       break;
     case 8: case 9:
-      LISTED(mdnsreg_register((mdnsreg_registry *)pick(dice, REGISTRY), text(dice), text(dice), err), MISUSE, BAD_JSON,
-             MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK, MDNSREG_ERR_NOMEM);
+      good = descriptors[roll(dice, sizeof descriptors / sizeof descriptors[0])];
+      LISTED(mdnsreg_register((mdnsreg_registry *)pick(dice, REGISTRY), text_or(dice, good), text_or(dice, NULL), err),
+             MISUSE, BAD_JSON, MDNSREG_ERR_OPTION, MDNSREG_ERR_INVALID, MDNSREG_ERR_CANCELLED, MDNSREG_ERR_NETWORK,
+             MDNSREG_ERR_NOMEM);
       break;
     case 10:
       LISTED(mdnsreg_deregister((mdnsreg_registry *)pick(dice, REGISTRY), text(dice), err), MISUSE, BAD_JSON,
@@ -408,23 +465,19 @@ static void one_call(struct dice *dice, mdnsreg_error **err) {
     case 12: case 13:
       ask(dice, err);
       break;
-    case 14: case 15:
+    case 7: case 14: case 15:
       next(dice, err);
       break;
     case 16:
-      n = (int32_t)roll(dice, 4);
-      LISTED(mdnsreg_watch_dispatch((mdnsreg_watch *)pick(dice, WATCH), n, on_event, NULL, &n, err), MISUSE, MDNSREG_EMPTY,
-             MDNSREG_END, MDNSREG_ERR_INVALID, MDNSREG_ERR_NOMEM, MDNSREG_ERR_BUSY);
+      dispatch(dice, err);
       break;
-    case 17:
-      start(dice, err);
-      break;
-    case 18:
-      LISTED(mdnsreg_watch_stop((mdnsreg_watch *)pick(dice, WATCH), (int64_t)roll(dice, 3)), MISUSE, MDNSREG_DEFERRED,
-             MDNSREG_ERR_INVALID, MDNSREG_ERR_BUSY);
+    case 17: case 18:
+      stop_watch(dice, pick(dice, WATCH));
       break;
     case 19:
-      LISTED(mdnsreg_watch_fd((mdnsreg_watch *)pick(dice, WATCH), &n, err), MISUSE, MDNSREG_ERR_NETWORK, MDNSREG_ERR_BUSY);
+      LISTED(mdnsreg_watch_fd((mdnsreg_watch *)pick(dice, WATCH), out_fd, err), MISUSE, MDNSREG_ERR_NETWORK,
+             MDNSREG_ERR_BUSY);
+      CHECK(out_fd == NULL ? status == MDNSREG_ERR_NULL : (status == MDNSREG_OK) == (fd >= 0));
       break;
     case 20:
       free_event(pick(dice, EVENT));
@@ -443,7 +496,7 @@ static void one_call(struct dice *dice, mdnsreg_error **err) {
 
 static void play_once(struct dice *dice) {
   mdnsreg_error *err = NULL;
-  one_call(dice, &err);
+  one_call(dice, OR_NULL(dice, &err));
   if (err == NULL) return;
   CHECK(mdnsreg_error_code(err) != MDNSREG_ERR_NOMEM);
   /* Some are kept for others to misuse. */
@@ -451,10 +504,21 @@ static void play_once(struct dice *dice) {
   mdnsreg_error_free(err);
 }
 
-static void on_event_act(const mdnsreg_event *event, void *user_data) {
-  struct dice *dice = (struct dice *)user_data;
-  CHECK(mdnsreg_event_type(event) != NULL);
-  if (!get(&over) && roll(dice, 4) == 0) play_once(dice);
+static void on_event(const mdnsreg_event *event, void *user_data) {
+  struct user *user = (struct user *)user_data;
+  mdnsreg_status status;
+  uint32_t what;
+  CHECK(mdnsreg_event_type(event) != NULL && strlen(mdnsreg_event_json(event)) > 0);
+  if (user == NULL || get(&over)) return;
+  what = roll(&user->dice, 32);
+  if (what < 2) {
+    status = stop_watch(&user->dice, user->watch);
+    CHECK(status == MDNSREG_DEFERRED || status == MDNSREG_ERR_CLOSED);
+  } else if (what == 2) {
+    close_registry(user->registry);
+  } else if (what < 11) {
+    play_once(&user->dice);
+  }
 }
 
 static int calls;
@@ -514,10 +578,10 @@ int main(int argc, char **argv) {
   if (argc > 2) seed = strtoull(argv[2], NULL, 10);
   signal(SIGABRT, on_abort);
   too_long = long_text(1200000);
-  CHECK(setenv("MDNS_REGISTRY_OPTIONS", QUICK, 1) == 0);
-  CHECK_OK(mdnsreg_open(QUICK, &stays, NULL));
+  CHECK(setenv("MDNS_REGISTRY_OPTIONS", quick, 1) == 0);
+  CHECK_OK(mdnsreg_open(quick, &stays, NULL));
   /* A handle near it may still close it. */
-  own(REGISTRY, stays);
+  own(REGISTRY, stays, NULL);
   for (i = 0; i < THREADS; i++) {
     CHECK(pthread_create(&players[i], NULL, play, (void *)(uintptr_t)(seed * THREADS + (unsigned)i + 1)) == 0);
   }

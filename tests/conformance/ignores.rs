@@ -1,13 +1,20 @@
 //! What must be ignored. Each check says the same rightly as well, and that is taken.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
-use crate::letter::{name, Letter, Printer, CHAOS, IN, PTR, TXT, TYPE};
-use crate::stage::{answers, radio, replies, require, stranger, Stage, Verdict, GROUP, PORT, SILENCE, SOON};
+use nix::net::if_::if_nametoindex;
 
-/// For documentation only (RFC 5737): on no network of the lab.
+use crate::letter::{name, Letter, Printer, CHAOS, IN, PTR, TXT, TYPE};
+use crate::stage::{
+    answers, radio, radio_v6, replies, require, stranger, Stage, Verdict, GROUP, GROUP_V6, PORT, SILENCE, SOON,
+};
+
+/// For documentation only (RFC 5737, RFC 3849): on no network of the lab.
 const OFF_LINK: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
+const OFF_LINK_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 9, 0, 0, 0, 9);
+/// Of the subject, in the network beside that.
+const GLOBAL_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 8, 0, 0, 0, 1);
 
 fn of_type() -> Letter {
     Letter::query().ask(&name(TYPE), PTR)
@@ -41,36 +48,62 @@ fn unbelieved(stage: &mut Stage, say: impl FnOnce(&Stage, &Printer)) -> Verdict 
     Ok(())
 }
 
-/// A socket at an address that is on no network of the subject, which can answer it through its default route.
-fn far_away(stage: &Stage, port: u16) -> UdpSocket {
-    let [a, b, c, _] = stage.prober.ipv4.octets();
-    stage.prober.add_addr(Ipv4Addr::new(a, b, c, 254), 24);
-    stage.prober.add_addr(OFF_LINK, 24);
-    stage.prober.inside(|| radio((OFF_LINK, port).into()))
+/// Sockets at an address that is on no network of the subject, which can answer it through its default route: of
+/// multicast DNS, and with a port of its own; and where they reach the subject.
+struct Afar {
+    speaker: UdpSocket,
+    one_shot: UdpSocket,
+    subject: [SocketAddr; 2],
+}
+
+impl Afar {
+    fn say(&self, socket: &UdpSocket, letter: &Letter) {
+        self.subject.iter().for_each(|to| assert!(socket.send_to(&letter.bytes(), to).expect("sent") > 0));
+    }
+}
+
+/// By IPv4 and by IPv6.
+fn far_away(stage: &Stage) -> [Afar; 2] {
+    let (subject, prober) = (&stage.subject, &stage.prober);
+    let [a, b, c, _] = prober.ipv4.octets();
+    prober.add_addr(Ipv4Addr::new(a, b, c, 254), 24);
+    prober.add_addr(OFF_LINK, 24);
+    subject.add_addr(GLOBAL_V6, 64);
+    subject.default_route_v6(prober.link_local);
+    prober.add_addr(OFF_LINK_V6, 64);
+    let interface = prober.inside(|| if_nametoindex("eth0").expect("the interface"));
+    let scoped = |ip| SocketAddr::V6(SocketAddrV6::new(ip, PORT, 0, interface));
+    let v4 = Afar {
+        speaker: prober.inside(|| radio((OFF_LINK, PORT).into())),
+        one_shot: stranger(prober, OFF_LINK.into()),
+        subject: [(GROUP, PORT).into(), (subject.ipv4, PORT).into()],
+    };
+    let v6 = Afar {
+        speaker: prober.inside(|| radio_v6(OFF_LINK_V6)),
+        one_shot: stranger(prober, OFF_LINK_V6.into()),
+        subject: [scoped(GROUP_V6), scoped(subject.link_local)],
+    };
+    [v4, v6]
 }
 
 pub fn a_question_from_off_the_link_gets_nothing(stage: &mut Stage) -> Verdict {
-    let ours = stage.subject.ipv4;
+    let far_away = far_away(stage);
     let mut replied = Vec::new();
-    unanswered(stage, |stage| {
-        let (speaker, one_shot) = (far_away(stage, PORT), stranger(&stage.prober, OFF_LINK.into()));
-        for to in [GROUP, ours] {
-            speaker.send_to(&of_type().bytes(), (to, PORT)).expect("sent");
-            one_shot.send_to(&of_type().bytes(), (to, PORT)).expect("sent");
+    unanswered(stage, |_| {
+        for afar in &far_away {
+            for socket in [&afar.speaker, &afar.one_shot] {
+                afar.say(socket, &of_type());
+            }
         }
-        replied = [replies(&speaker), replies(&one_shot)].concat();
+        replied = far_away.iter().flat_map(|afar| [&afar.speaker, &afar.one_shot]).flat_map(replies).collect();
     })?;
     require!(replied.is_empty(), "{} replies", replied.len());
     Ok(())
 }
 
 pub fn a_response_from_off_the_link_is_ignored(stage: &mut Stage) -> Verdict {
-    unbelieved(stage, |stage, printer| {
-        let speaker = far_away(stage, PORT);
-        for to in [GROUP, stage.subject.ipv4] {
-            speaker.send_to(&printer.letter().bytes(), (to, PORT)).expect("sent");
-        }
-    })
+    let far_away = far_away(stage);
+    unbelieved(stage, |_, printer| far_away.iter().for_each(|afar| afar.say(&afar.speaker, &printer.letter())))
 }
 
 pub fn a_response_from_another_port_is_ignored(stage: &mut Stage) -> Verdict {

@@ -64,7 +64,8 @@ impl Stage {
         let lab = Lab::new("conform");
         let (subject, prober) = (lab.host("subject"), lab.host("prober"));
         let capture = prober.capture();
-        let (radio, radio_v6) = prober.inside(|| (radio((Ipv4Addr::UNSPECIFIED, PORT).into()), radio_v6()));
+        let (radio, radio_v6) =
+            prober.inside(|| (radio((Ipv4Addr::UNSPECIFIED, PORT).into()), radio_v6(Ipv6Addr::UNSPECIFIED)));
         let began = Instant::now();
         let agent = Agent::start_with(&subject, &json!({"link": link.as_str(), "wire": ["dns-sd"]}));
         Stage { agent, capture, radio, radio_v6, prober, subject, began, _lab: lab }
@@ -225,11 +226,14 @@ pub fn radio(at: SocketAddr) -> UdpSocket {
     radio
 }
 
-fn radio_v6() -> UdpSocket {
+/// The same by IPv6.
+pub fn radio_v6(at: Ipv6Addr) -> UdpSocket {
     let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).expect("a socket");
     let interface = if_nametoindex("eth0").expect("the interface");
     socket.set_only_v6(true).expect("IPv6 only");
-    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)).into()).expect("the port");
+    socket.set_reuse_address(true).expect("a shared port");
+    socket.set_read_timeout(Some(SILENCE)).expect("a timeout");
+    socket.bind(&SocketAddr::from((at, PORT)).into()).expect("the port");
     socket.set_multicast_if_v6(interface).expect("the interface");
     socket.set_multicast_hops_v6(255).expect("the hop limit");
     socket.join_multicast_v6(&GROUP_V6, interface).expect("the group");

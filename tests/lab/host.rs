@@ -138,6 +138,11 @@ impl Host {
         }
     }
 
+    /// What is sent by IPv6 to other networks goes through this neighbour.
+    pub fn default_route_v6(&self, via: Ipv6Addr) {
+        self.namespace.ip(&format!("route replace default via {via} dev eth0\n"));
+    }
+
     /// Takes an address of `eth0` away.
     pub fn del_addr(&self, address: impl Into<IpAddr>, prefix: u8) {
         let address = address.into();

@@ -1,10 +1,10 @@
 //! What a stranger on the link, or off it, says of nodes that are not its own.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use mdns_registry::event::Action;
-use mdns_registry::link::native::message::{rtype, Builder, Data, Question, Record};
+use mdns_registry::link::native::message::{parse, rtype, Builder, Data, Question, Record};
 use mdns_registry::link::native::name::Name;
 use mdns_registry::link::native::{Datagram, Via};
 use mdns_registry::options::Wires;
@@ -13,7 +13,7 @@ use mdns_registry::wire::dnssd::host_label;
 use mdns_registry::Selection;
 
 use super::net::{service, Net, Weather, INTERFACE};
-use super::refused::{alive, answer_with, query};
+use super::refused::{alive, answer_with, fetch, query};
 
 pub const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 99, 99);
 
@@ -247,8 +247,11 @@ fn what_comes_from_off_the_link_or_another_port_or_is_no_plain_answer_changes_no
     opcode[2] |= 5 << 3;
     let class = response(&forged.iter().map(|r| Record { class: 3, ..r.clone() }).collect::<Vec<_>>());
     let own = Ipv4Addr::new(10, 0, 0, 1);
+    // The watcher's network is 2001:db8::/32.
+    net.add_nets(two, &[(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2).into(), 32)]);
     for (from, bytes) in [
         (SocketAddr::from(([198, 51, 100, 9], 5_353)), plain.clone()),
+        (SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb9, 0, 0, 0, 0, 0, 1), 5_353)), plain.clone()),
         (SocketAddr::from((own, 40_404)), plain.clone()),
         (SocketAddr::from((own, 5_353)), rcode),
         (SocketAddr::from((own, 5_353)), opcode),
@@ -260,8 +263,8 @@ fn what_comes_from_off_the_link_or_another_port_or_is_no_plain_answer_changes_no
         assert_eq!(port(&net, two), [8_000], "{from}");
     }
     let counted = net.hosts[two].endpoint.counters();
-    for what in ["off-link", "response-from-other-port", "opcode-or-rcode"] {
-        assert!(counted.iter().any(|(name, count)| *name == what && *count > 0), "{what}: {counted:?}");
+    for (what, times) in [("off-link", 2), ("response-from-other-port", 1), ("opcode-or-rcode", 2)] {
+        assert!(counted.contains(&(what, times)), "{what}: {counted:?}");
     }
 }
 
@@ -297,6 +300,47 @@ fn who_has_not_proven_its_address_is_answered_fifty_times_a_second_at_most() {
         let answers = net.sent.get("unicast").copied().unwrap_or(0);
         assert!((3 * a_second - 2..=3 * a_second).contains(&answers), "{answers} answers in 2 s");
     }
+}
+
+#[test]
+fn who_has_proven_its_address_gets_64_messages_a_question_and_all_such_16384_a_second() {
+    let (mut net, one) = (Net::new(10, Weather::FAIR), 0);
+    net.host();
+    net.register(one, &service("greeter", 0..1_000), 120);
+    net.run(30_000);
+    let owner = net.hosts[one].owner.clone();
+    // By a port of its own, as the exchange is asked.
+    let ask = |net: &mut Net, asker: u32, bytes: &[u8]| {
+        let from = SocketAddr::from((Ipv4Addr::from_bits(STRANGER.to_bits() + asker), 40_000));
+        let datagram = Datagram { bytes, via: Via::Direct, from, to: net.hosts[one].ip.into(), interface: INTERFACE };
+        net.sent.remove("unicast");
+        net.deliver(one, datagram);
+        net.sent.get("unicast").copied().unwrap_or(0)
+    };
+    let lookup = query(service_type(), rtype::PTR, &[1, 1]);
+    let fetches: Vec<Vec<u8>> = (0..3)
+        .map(|asker| {
+            assert_eq!(ask(&mut net, asker, &lookup), 1);
+            let option = parse(net.last(one, "unicast")).unwrap().option.unwrap();
+            fetch(&owner, u64::from_be_bytes(option[2..10].try_into().unwrap()), &[(0, u64::MAX)], u8::MAX)
+        })
+        .collect();
+    // The same records, twice within a moment; and to who has the token of another's address one message.
+    assert_eq!([0, 0, 1, 2].map(|asker| ask(&mut net, asker, &fetches[asker as usize])), [64; 4]);
+    assert_eq!(ask(&mut net, 1, &fetches[0]), 1);
+    net.run(1_000);
+    let mut sent = Vec::new();
+    for second in 0..2 {
+        sent.push(0);
+        for _ in 0..1_000 {
+            net.run(1);
+            (0..3).for_each(|asker| sent[second] += ask(&mut net, asker, &fetches[asker as usize]));
+        }
+    }
+    // The first second with what had been left over.
+    assert!((16_384..=16_384 + 2_048).contains(&sent[0]) && (16_300..=16_384).contains(&sent[1]), "{sent:?}");
+    assert!(net.last(one, "unicast").len() <= 1_452);
+    assert_eq!(ask(&mut net, 9, &lookup), 1, "who asks first is answered still");
 }
 
 #[test]

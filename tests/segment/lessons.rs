@@ -2,7 +2,7 @@
 //! tried here on whole endpoints. SECURITY.md says which test is for which.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mdns_registry::link::native::message::{self, rtype, Builder, Data, Question, Record};
@@ -19,6 +19,8 @@ use super::net::{service, Net, Weather};
 
 const BOTH: Wires = Wires { dns_sd: true, go_micro: Some(Domain::Micro), named: false };
 const CNAME: u16 = 5;
+/// Of the network 2001:db8:1:8::/61.
+const GLOBAL: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 8, 0, 0, 0, 1));
 
 fn stranger(port: u16) -> SocketAddr {
     SocketAddr::from((STRANGER, port))
@@ -94,9 +96,10 @@ fn whoever_sends_every_packet_back_starts_no_storm() {
 }
 
 /// What a host sends that is asked in every way from an address, or by nobody.
-fn sent_to_who_asks(from: Option<[u8; 4]>) -> BTreeMap<&'static str, u64> {
+fn sent_to_who_asks(from: Option<IpAddr>) -> BTreeMap<&'static str, u64> {
     let mut net = Net::new(71, Weather::FAIR);
     let one = net.host_with(BOTH);
+    net.add_nets(one, &[(GLOBAL, 61)]);
     net.register(one, &service("greeter", 0..5), 120);
     net.run(30_000);
     let node = net.hosts[one].engine.keys_of(&net.hosts[one].owner.clone())[0].clone();
@@ -123,9 +126,22 @@ fn sent_to_who_asks(from: Option<[u8; 4]>) -> BTreeMap<&'static str, u64> {
 #[test]
 fn nobody_off_the_link_gets_a_byte_on_either_wire() {
     let in_peace = sent_to_who_asks(None);
-    assert_eq!(sent_to_who_asks(Some([198, 51, 100, 9])), in_peace);
-    let on_link = sent_to_who_asks(Some([10, 0, 99, 99]));
-    assert!(on_link["unicast"] >= 8 && on_link["multicast"] > in_peace["multicast"], "{on_link:?}, {in_peace:?}");
+    // Of another network, of the one beside ours, of the whole of our bits but not of our family, and nearly link-local.
+    for from in [
+        "198.51.100.9",
+        "11.0.0.1",
+        "2001:db8:ffff::9",
+        "2001:db8:1:10::9",
+        "2001:db8:1:7::9",
+        "::ffff:10.0.99.99",
+        "fec0::9",
+    ] {
+        assert_eq!(sent_to_who_asks(Some(from.parse().unwrap())), in_peace, "{from}");
+    }
+    for from in ["10.0.99.99", "10.255.255.254", "2001:db8:1:8::9", "2001:db8:1:f:ffff::9", "fe80::9", "febf::9"] {
+        let on_link = sent_to_who_asks(Some(from.parse().unwrap()));
+        assert!(on_link["unicast"] >= 8 && on_link["multicast"] > in_peace["multicast"], "{from}: {on_link:?}");
+    }
 }
 
 #[test]

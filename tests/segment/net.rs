@@ -122,7 +122,7 @@ impl Net {
         let endpoint = Endpoint::new(Config {
             port: MDNS,
             direct_port_v4: DIRECT,
-            direct_port_v6: 0,
+            direct_port_v6: DIRECT,
             host_name: "vm".into(),
             seed,
         });
@@ -136,6 +136,15 @@ impl Net {
         host.endpoint.submit(self.now, &joined, Message::Join(station));
         self.drain(i);
         i
+    }
+
+    /// The interface of a host has these addresses besides from now on, each with its prefix.
+    pub fn add_nets(&mut self, host: usize, nets: &[(IpAddr, u8)]) {
+        let mut attached = attached(self.hosts[host].ip);
+        attached.interface.addrs.extend(nets.iter().map(|(ip, _)| *ip));
+        attached.nets.extend(nets);
+        self.hosts[host].endpoint.set_interfaces(self.now, vec![attached]);
+        self.drain(host);
     }
 
     /// Registers nodes of a service on a host.

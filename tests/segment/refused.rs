@@ -139,11 +139,11 @@ fn tag(owner: &str) -> Vec<u8> {
     data_encoding::BASE32_NOPAD.decode(owner.to_uppercase().as_bytes()).unwrap()
 }
 
-/// A fetch of the exchange for ranges of which nothing is held.
-fn fetch(owner: &str, token: u64, ranges: &[(u64, u64)]) -> Vec<u8> {
+/// A fetch of the exchange for ranges of which nothing is held, in so many messages.
+pub fn fetch(owner: &str, token: u64, ranges: &[(u64, u64)], budget: u8) -> Vec<u8> {
     let ranges =
         ranges.iter().flat_map(|(first, last)| [&first.to_be_bytes()[..], &last.to_be_bytes(), &[0; 12]].concat());
-    let option = [&[1, 2][..], &token.to_be_bytes(), &tag(owner), &[1]].concat();
+    let option = [&[1, 2][..], &token.to_be_bytes(), &tag(owner), &[budget]].concat();
     query(service_type(), rtype::PTR, &option.into_iter().chain(ranges).collect::<Vec<u8>>())
 }
 
@@ -348,18 +348,18 @@ provoked! {
     }
     FetchesRefused on Wires::DNS_SD; a_range_twice_and_too_many_fetches_without_a_token: |scene| {
         let owner = scene.owner().to_owned();
-        scene.ask(stranger(0), fetch(&owner, 0, &[(0, 9), (9, 20)]));
-        (0..60).for_each(|_| scene.ask(stranger(0), fetch(&owner, 0, &[(0, u64::MAX)])));
+        scene.ask(stranger(0), fetch(&owner, 0, &[(0, 9), (9, 20)], 1));
+        (0..60).for_each(|_| scene.ask(stranger(0), fetch(&owner, 0, &[(0, u64::MAX)], 1)));
         31..=31
     }
     FetchOfUnknownRegistry on Wires::DNS_SD; a_fetch_from_a_registry_that_is_not_here: |scene| {
-        scene.ask(stranger(0), fetch(&invented_tag(1), 0, &[(0, u64::MAX)]));
+        scene.ask(stranger(0), fetch(&invented_tag(1), 0, &[(0, u64::MAX)], 1));
         ONCE
     }
     WrongToken on Wires::DNS_SD; a_token_of_another_address: |scene| {
         let owner = scene.owner().to_owned();
         scene.net.sent.clear();
-        scene.ask(stranger(0), fetch(&owner, 7, &[(0, u64::MAX)]));
+        scene.ask(stranger(0), fetch(&owner, 7, &[(0, u64::MAX)], 1));
         assert_eq!(scene.net.sent["unicast"], 1);
         ONCE
     }
