@@ -58,7 +58,7 @@ impl Repeats {
         let all: Vec<(&Record, bool)> =
             all.filter(|(record, _)| OURS.iter().any(|ours| record.name.ends_with(ours))).collect();
         let tells_of_instances = all.iter().any(|(record, _)| instance(record).is_some());
-        let answers_name = |name: &Name| message.answers.iter().any(|record| instance(record) == Some(name));
+        let answers_name = |name: &Name| message.answers.iter().any(|record| about(record) == Some(name));
         let announced = |name: &Name| {
             let says = |wanted: fn(&Data) -> bool| {
                 message.answers.iter().any(|record| instance(record) == Some(name) && wanted(&record.data))
@@ -102,11 +102,16 @@ impl Repeats {
     }
 }
 
-/// The instance that a record tells of.
-fn instance(record: &Record) -> Option<&Name> {
+/// What a record points to or describes.
+fn about(record: &Record) -> Option<&Name> {
     match &record.data {
-        Data::Ptr(instance) if instance.ends_with(&OURS[0]) && *instance != OURS[0] => Some(instance),
+        Data::Ptr(name) => Some(name),
         Data::Srv { .. } | Data::Txt(_) => Some(&record.name),
         _ => None,
     }
+}
+
+/// The instance that a record tells of.
+fn instance(record: &Record) -> Option<&Name> {
+    about(record).filter(|name| name.parent().as_ref() == Some(&OURS[0]))
 }
