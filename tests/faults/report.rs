@@ -18,8 +18,8 @@ What is done to registries, what must hold, and what was measured, on the native
 promised. Hosts are network namespaces joined by a bridge; every peer is a process that publishes and watches. `make faults` runs all and
 writes this page, `make faults SCENARIO=a_link_that_loses_30_per_cent` runs one; those that take less than half a minute are part of `make test`.
 In each no thread of the library has panicked (I7). Of each peer that is there in the end, events have alternated (I4), what they add up to is
-what `get_service` finds and `list_services` names (I3), in 7, 11 and 12 of the nodes that peers registered, but in 12 no watch has begun anew,
-and no descriptor or thread is left that was not there when its watch began; and of each on the native link, once its registry is closed, none
+what `get_service` finds and `list_services` names (I3), in 7, 11 and 12 of the nodes that peers registered, no watch has begun anew, except in
+12, and no descriptor or thread is left that was not there when its watch began; and of each on the native link, once its registry is closed, none
 that was not there before it was opened, and at most 64 kB of heap (I6).
 ";
 

@@ -13,6 +13,7 @@ use serde_json::{json, Value};
 
 use super::{await_a_line, caller, lease, open, register, service, told, watch};
 use crate::heap;
+use crate::lab::role::tell;
 use crate::lab::{eventually, Lab, SOON};
 use crate::measure::{self, now, seconds, since, sound, Held, HEAP_LEFT};
 use crate::peer::{Peer, FLEET};
@@ -276,14 +277,19 @@ pub fn play(threads: usize, cycles: usize) -> Value {
     })
 }
 
-/// Until a line comes: watches for two seconds, and for one more looks whether a callback still comes; what it holds after
-/// the first time and after the last.
+/// What `play_stops` says when it has measured what it holds.
+pub const MEASURED: &str = "measured";
+
+/// Until a second line comes: watches for two seconds, and for one more looks whether a callback still comes; what it holds
+/// when the first came, and in the end.
 pub fn play_stops() -> Value {
-    let over = Arc::new(AtomicBool::new(false));
-    let told = over.clone();
+    let lines = Arc::new(AtomicUsize::new(0));
+    let come = lines.clone();
     thread::spawn(move || {
-        await_a_line();
-        told.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            await_a_line();
+            come.fetch_add(1, Ordering::SeqCst);
+        }
     });
     use_every_handle();
     let (registry, mut all) = (open(), Vec::new());
@@ -294,16 +300,18 @@ pub fn play_stops() -> Value {
         thread::sleep(Duration::from_secs(1));
         cycle
     };
-    let once = watch_and_stop();
-    let first = Held::now();
-    while !over.load(Ordering::SeqCst) {
+    let mut first = None;
+    while lines.load(Ordering::SeqCst) < 2 {
         all.push(watch_and_stop());
+        if lines.load(Ordering::SeqCst) == 1 && first.is_none() {
+            first = Some(Held::now());
+            tell(&format!("\n{MEASURED}"));
+        }
     }
     let stops = all.len();
     drop(all);
     let last = Held::now();
     close(registry, Status::OK);
-    drop(once);
     let [called, late] = [&CALLBACKS, &LATE].map(|count| count.load(Ordering::SeqCst));
     json!({"held": [first, last], "stops": stops, "called": called, "late": late})
 }

@@ -12,7 +12,7 @@ use mdns_registry::ffi::*;
 use mdns_registry::Status;
 use serde_json::{json, Value};
 
-pub use cycles::ten_thousand_cycles_on_8_threads;
+pub use cycles::{ten_thousand_cycles_on_8_threads, MEASURED};
 pub use forks::processes_that_fork;
 pub use stuck::callbacks_that_take_10_s_or_never_return;
 

@@ -115,7 +115,7 @@ impl Figures {
         Growth { slope: (samples.len() >= SLOPE_OF).then(|| slope(&samples)), range }
     }
 
-    /// What the process that watches and stops holds more in the end than after the first time, bytes.
+    /// What the process that watches and stops holds more in the end than when nothing was there, bytes.
     fn stopper_left(&self) -> Result<i64, String> {
         let [first, last]: [Held; 2] = serde_json::from_value(self.stopper["held"].clone()).expect("what it holds");
         last.back_to(&first)

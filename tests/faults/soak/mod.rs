@@ -12,8 +12,8 @@ use mdns_registry::LinkKind;
 
 use self::ear::Ear;
 use self::judge::Figures;
-use crate::callers::{caller, told};
-use crate::lab::{Host, Lab, Process};
+use crate::callers::{caller, told, MEASURED};
+use crate::lab::{Host, Lab, Process, SOON};
 use crate::measure::{all_see, now, seconds, sent, Truth};
 use crate::peer::{Peer, State};
 use crate::report::Outcome;
@@ -101,6 +101,8 @@ impl Day {
         self.heard_once()?;
         self.empty()?;
         self.heard_once()?;
+        self.stopper.say("measure");
+        self.stopper.expect_line("what it holds at first", SOON, |line| line == MEASURED);
         let mut figures = Figures::since(self.states());
         let sent_before = self.sent();
         self.fill();
