@@ -8,8 +8,8 @@ use mdns_registry::{Action, Domain, Selection};
 
 use crate::net::{service, Net, Weather};
 
-const BOTH: Wires = Wires { dns_sd: true, go_micro: Some(Domain::Micro), named: false };
-const MICRO: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Micro), named: true };
+pub const BOTH: Wires = Wires { dns_sd: true, go_micro: Some(Domain::Micro), named: false };
+pub const MICRO: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Micro), named: true };
 const LOCAL: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Local), named: true };
 
 /// What is heard of a node of go-micro that was captured, by its kind: announce, goodbye, ….

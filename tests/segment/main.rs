@@ -1,11 +1,16 @@
 //! Whole native endpoints on a simulated link, in virtual time.
 
+mod fold;
 mod gomicro;
 mod hostile;
 mod lessons;
 mod net;
+mod plans;
 mod refused;
 mod room;
+#[path = "../simulation/seeds.rs"]
+mod seeds;
+mod world;
 
 use mdns_registry::{Action, Selection};
 use net::{service, Net, Weather};
