@@ -170,6 +170,21 @@ fn a_killed_node_is_gone_with_its_lease_and_a_live_one_stays() {
 }
 
 #[test]
+fn a_node_with_a_short_lease_stays_for_who_watches_everything_and_has_heard_of_it_since_it_last_asked() {
+    let mut net = Net::new(56, Weather::FAIR);
+    let (one, watcher) = (net.host_with(MICRO), net.host_with(BOTH));
+    let watch = net.watch(watcher, None);
+    net.run(5_000);
+    net.register(one, &service("greeter", 0..1), 3);
+    let mut events = Vec::new();
+    for _ in 0..60 {
+        net.run(1_000);
+        events.extend(net.events(watcher, watch));
+    }
+    assert_eq!(events, [(Action::Create, "greeter-0".into(), 8_000)]);
+}
+
+#[test]
 fn a_silent_node_of_go_micro_is_gone_within_91_s() {
     let mut net = Net::new(47, Weather::FAIR);
     let host = net.host_with(BOTH);

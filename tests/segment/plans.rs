@@ -30,20 +30,42 @@ pub type Name = usize;
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// A node is registered, or has other metadata from now on.
-    Register { host: Host, name: Name, id: u8, version: u8, lease_s: u64 },
-    Deregister { host: Host, name: Name, id: u8 },
+    Register {
+        host: Host,
+        name: Name,
+        id: u8,
+        version: u8,
+        lease_s: u64,
+    },
+    Deregister {
+        host: Host,
+        name: Name,
+        id: u8,
+    },
     Close(Host),
     Kill(Host),
     Open(Host),
     /// Nothing gets to a host, from it, or both: from one other, or from all.
-    Cut { host: Host, other: Option<Host>, hears: bool, is_heard: bool },
+    Cut {
+        host: Host,
+        other: Option<Host>,
+        hears: bool,
+        is_heard: bool,
+    },
     Heal(Host),
     Stop(Host),
     GoOn(Host),
     Weather(Weather),
-    Watch { host: Host, name: Option<Name>, queue: usize },
+    Watch {
+        host: Host,
+        name: Option<Name>,
+        queue: usize,
+    },
     Unwatch(Host),
-    GetService { host: Host, name: Name },
+    GetService {
+        host: Host,
+        name: Name,
+    },
     /// All is healed, nobody is stopped, nothing is lost: what is promised must come to be.
     Peace,
 }

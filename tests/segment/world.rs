@@ -156,7 +156,7 @@ impl World {
             }
             Step::GetService { host, name } if self.runs(host) => {
                 self.net.look_up(host, SERVICES[name]);
-            },
+            }
             Step::Peace => self.peace()?,
             _ => {}
         }
