@@ -185,6 +185,20 @@ fn a_node_with_a_short_lease_stays_for_who_watches_everything_and_has_heard_of_i
 }
 
 #[test]
+fn who_asks_anew_for_what_is_held_does_not_make_a_killed_node_live_longer() {
+    let mut net = Net::new(57, Weather::FAIR);
+    let (one, two) = (net.host_with(MICRO), net.host_with(BOTH));
+    net.register(one, &service("greeter", 0..1), 30);
+    net.watch(two, Some("greeter"));
+    net.run(3_000);
+    net.kill(one);
+    net.run(20_000);
+    net.watch(two, None);
+    assert_eq!(net.found(two, "greeter"), 1);
+    assert!(net.run_until(|net| net.found(two, "greeter") == 0, 11_000));
+}
+
+#[test]
 fn a_silent_node_of_go_micro_is_gone_within_91_s() {
     let mut net = Net::new(47, Weather::FAIR);
     let host = net.host_with(BOTH);

@@ -12,6 +12,8 @@ mod room;
 mod seeds;
 mod world;
 
+use mdns_registry::link::{Command, Message, Scope};
+use mdns_registry::record::{Owner, Question};
 use mdns_registry::{Action, Selection};
 use net::{service, Net, Weather};
 
@@ -84,6 +86,24 @@ fn a_closed_registry_is_gone_within_50_ms_and_a_killed_one_after_its_lease() {
         assert!(net.run_until(|net| net.found(watcher, "greeter") == 0, (lease + 2) * 1_000));
         assert!(net.now.0 - killed.0 <= (lease + 1) * 1_000, "lease {lease}: {} ms", net.now.0 - killed.0);
     }
+}
+
+#[test]
+fn a_killed_node_lives_no_longer_when_another_registry_of_a_process_asks_for_it() {
+    let mut net = Net::new(10, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    net.register(one, &service("greeter", 0..1), 30);
+    net.watch(two, None);
+    net.run(60_000);
+    net.kill(one);
+    net.run(20_000);
+    let (now, another) = (net.now, Owner::from("bbbbbbbbbbbbbbbbbbbbbbbbba"));
+    let endpoint = &mut net.hosts[two].endpoint;
+    endpoint.submit(now, &another, Message::Join(Scope::Default.into()));
+    let commands = vec![Command::Ask(Question::Everything)];
+    endpoint.submit(now, &another, Message::Commands { commands, done: None });
+    assert_eq!(net.found(two, "greeter"), 1);
+    assert!(net.run_until(|net| net.found(two, "greeter") == 0, 11_000));
 }
 
 #[test]
