@@ -191,8 +191,9 @@ impl Engine {
     }
 
     fn forget(&mut self, now: Time) {
-        let forgotten = self.lookups.forget(now).into_iter().map(Command::Forget);
-        self.outputs.extend(forgotten.map(Output::Command));
+        let (asked, forgotten) = self.lookups.forget(now);
+        let commands = asked.into_iter().map(Command::Ask).chain(forgotten.into_iter().map(Command::Forget));
+        self.outputs.extend(commands.map(Output::Command));
     }
 
     /// One Service per version of the name; empty if none is known.
