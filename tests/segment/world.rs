@@ -13,10 +13,14 @@ use super::fold::Fold;
 use super::net::{Net, Weather};
 use super::plans::{Host, Name, Step, HOSTS, SERVICES};
 
-/// Within so long all that is registered is visible by DNS-SD, once hosts hear each other.
+/// Once hosts hear each other, what is registered is visible by DNS-SD within so long to who has seen it before, and to all
+/// if it has changed lately;
 const VISIBLE_MS: u64 = 3_000;
-/// And by go-micro's wire, where all is asked for every 30 s.
-const VISIBLE_BY_GO_MICRO_MS: u64 = 31_000;
+const LATELY_MS: u64 = 20_000;
+/// to others with the next alive record, which comes every 10 s at least;
+const FOUND_MS: u64 = 11_000;
+/// and by go-micro's wire when it is asked for again, every 30 s.
+const FOUND_BY_GO_MICRO_MS: u64 = 31_000;
 /// A node that is silent is gone so long after its lease.
 const GRACE_MS: u64 = 1_000;
 /// As long as a datagram may be under way.
@@ -36,8 +40,10 @@ struct Registered {
     lease_ms: u64,
     /// When it was last registered.
     since: Time,
-    /// When it was withdrawn, or its host ended.
+    /// When it was withdrawn, or its registry ended.
     ended: Option<Time>,
+    /// Its registry has not ended, and says what is left of it.
+    can_be_asked: bool,
 }
 
 struct Watch {
@@ -63,6 +69,10 @@ pub struct World {
     apart: BTreeMap<(Host, Host), Time>,
     /// When anything was last lost.
     lossy: Time,
+    /// When something was last registered or withdrawn at a host.
+    changed: [Time; HOSTS.len()],
+    /// What each host has seen of a node last.
+    seen: BTreeMap<(Host, Key), Service>,
 }
 
 fn by_dns_sd(one: Wires, two: Wires) -> bool {
@@ -89,6 +99,8 @@ impl World {
             went_on: [Time(0); HOSTS.len()],
             apart: BTreeMap::new(),
             lossy: Time(0),
+            changed: [Time(0); HOSTS.len()],
+            seen: BTreeMap::new(),
         };
         (0..HOSTS.len()).for_each(|host| world.begin(host));
         world
@@ -119,6 +131,7 @@ impl World {
                 self.net.deregister(host, &Selection::service(SERVICES[name]).ids([format!("n{id}")]));
                 let key = self.key(host, name, id);
                 self.end_nodes(|of, _| *of == key);
+                self.changed[host] = now;
             }
             Step::Close(host) if self.runs(host) => {
                 self.net.close(host);
@@ -187,7 +200,8 @@ impl World {
         let key = self.key(host, name, id);
         let before = self.nodes.get(&key).map_or(0, |node| node.lease_ms);
         let lease_ms = before.max(lease_s * 1_000);
-        self.nodes.insert(key, Registered { host, service, lease_ms, since: now, ended: None });
+        self.changed[host] = now;
+        self.nodes.insert(key, Registered { host, service, lease_ms, since: now, ended: None, can_be_asked: true });
     }
 
     fn end_nodes(&mut self, which: impl Fn(&Key, &Registered) -> bool) {
@@ -198,7 +212,9 @@ impl World {
 
     fn end_host(&mut self, host: Host) {
         self.end_nodes(|_, node| node.host == host);
+        self.nodes.values_mut().filter(|node| node.host == host).for_each(|node| node.can_be_asked = false);
         self.watches.retain(|watch| watch.host != host);
+        self.seen.retain(|(of, _), _| *of != host);
         (self.open[host], self.stopped[host]) = (false, None);
     }
 
@@ -268,6 +284,8 @@ impl World {
             if change.action == Action::Delete && !self.may_go(watch, change) {
                 return Err(format!("deleted and alive: {change:?}"));
             }
+            let (host, key) = (watch.host, change.key.clone());
+            self.seen.insert((host, key), change.service.clone());
         }
         self.watches[at].fold.take(event)
     }
@@ -349,24 +367,48 @@ impl World {
         self.net.weather = Weather::FAIR;
         self.net.cut.clear();
         (0..HOSTS.len()).for_each(|host| self.go_on(host));
-        self.pass(VISIBLE_MS)?;
-        self.all_is_visible(by_dns_sd)?;
-        self.pass(VISIBLE_BY_GO_MICRO_MS - VISIBLE_MS)?;
-        self.all_is_visible(by_any)?;
+        let began = self.net.now;
+        let mut due = BTreeMap::new();
+        for to in 0..HOSTS.len() {
+            let within = |(key, node): (&Key, &Registered)| self.known_within(began, to, key, node);
+            due.extend(self.nodes.iter().map(|node| ((to, node.0.clone()), within(node))));
+        }
+        for after in [VISIBLE_MS, FOUND_MS, FOUND_BY_GO_MICRO_MS] {
+            self.pass(began.0 + after - self.net.now.0)?;
+            self.all_is_known(|to, key| due[&(to, key.clone())] <= after)
+                .map_err(|broken| format!("I1: after {after} ms: {broken}"))?;
+        }
         self.no_ghosts_are_listed()
     }
 
-    /// I1 for hosts whose wires are such.
-    fn all_is_visible(&mut self, are_such: impl Fn(Wires, Wires) -> bool) -> Checked {
+    /// How soon a host must know of a node, or that it was withdrawn, once there is peace.
+    fn known_within(&self, began: Time, to: Host, key: &Key, node: &Registered) -> u64 {
+        let is_known = self.seen.get(&(to, key.clone())) == Some(&node.service);
+        match by_dns_sd(HOSTS[to], HOSTS[node.host]) {
+            true if is_known || began.0 <= self.changed[node.host].0 + LATELY_MS => VISIBLE_MS,
+            true => FOUND_MS,
+            false => FOUND_BY_GO_MICRO_MS,
+        }
+    }
+
+    fn all_is_known(&mut self, is_due: impl Fn(Host, &Key) -> bool) -> Checked {
         for at in 0..self.watches.len() {
             self.read(at)?;
             let watch = &self.watches[at];
-            for (key, node) in self.registered(watch.host, watch.name) {
+            for (key, node) in self.registered(watch.host, watch.name).filter(|(key, _)| is_due(watch.host, key)) {
                 let seen = watch.fold.0.get(key);
-                if are_such(HOSTS[watch.host], HOSTS[node.host]) && seen != Some(&node.service) {
+                if seen != Some(&node.service) {
                     let (of, to) = (node.host, watch.host);
-                    return Err(format!("I1: {:?} of host {of} is {seen:?} to host {to}", node.service));
+                    return Err(format!("{:?} of host {of} is {seen:?} to host {to}", node.service));
                 }
+            }
+            // By go-micro's wire it stays for its lease where its goodbye was lost.
+            let was_withdrawn = |node: &Registered| {
+                node.ended.is_some() && node.can_be_asked && by_dns_sd(HOSTS[watch.host], HOSTS[node.host])
+            };
+            let withdrawn = |key: &&Key| is_due(watch.host, key) && was_withdrawn(&self.nodes[*key]);
+            if let Some(key) = watch.fold.0.keys().find(withdrawn) {
+                return Err(format!("{key} was withdrawn, and is visible to host {}", watch.host));
             }
         }
         Ok(())
