@@ -108,6 +108,15 @@ pub enum Sighting {
         /// Where its host can be reached; empty if only the record's own address counts.
         reach: Arc<[Reach]>,
     },
+    /// The same, for who asks now: what the link has held since it was heard last, at `at`.
+    Held {
+        /// The node.
+        record: Arc<Record>,
+        /// As in `Seen`.
+        reach: Arc<[Reach]>,
+        /// When there was last a sign of life.
+        at: Time,
+    },
     /// The owner answered for these nodes at `at`: a sign of life without data.
     Alive {
         /// The nodes.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mdns_registry::engine::{Engine, Output as Told, WatchId};
-use mdns_registry::event::{Action, Event};
 use mdns_registry::limits;
 use mdns_registry::link::native::message::{self, LARGEST_BUILT};
 use mdns_registry::link::native::{Attached, Config, Datagram, Endpoint, Output, To, Transmit, Via, PATIENCE};
@@ -16,7 +15,11 @@ use mdns_registry::record::{Interface, Key, Owner, Question, Record, Sighting, T
 use mdns_registry::refused::Refused;
 use mdns_registry::{RegisterOptions, Selection, Service, WatchOptions};
 
+#[path = "../../tests/segment/fold.rs"]
+mod fold;
+
 use super::repeats::Repeats;
+use fold::Fold;
 
 pub const MDNS: u16 = 5_353;
 pub const DIRECT: u16 = 40_000;
@@ -89,43 +92,6 @@ pub fn attached(addrs: &[IpAddr]) -> Attached {
     Attached { interface, index: LINK, nets }
 }
 
-/// What the watch of the subject was told, folded.
-#[derive(Default)]
-struct Folded(BTreeMap<Key, Service>);
-
-impl Folded {
-    fn take(&mut self, event: Event) {
-        let Event::Service(change) = event else {
-            if event == Event::Resync {
-                self.0.clear();
-            }
-            return;
-        };
-        assert_eq!(change.service.nodes.len(), 1, "an event is about one node");
-        let had = match change.action {
-            Action::Delete => self.0.remove(&change.key),
-            _ => self.0.insert(change.key.clone(), change.service.clone()),
-        };
-        assert_eq!(had.is_none(), change.action == Action::Create, "{change:?} after {had:?}");
-        assert!(change.action != Action::Update || had.as_ref() != Some(&change.service), "an update of nothing");
-    }
-
-    /// As `get_service` lists the nodes.
-    fn services(&self) -> BTreeMap<&str, Vec<Service>> {
-        let mut all: Vec<(&Key, &Service)> = self.0.iter().collect();
-        all.sort_by_key(|(key, service)| (&service.name, &service.version, &service.nodes[0].id, *key));
-        let mut names: BTreeMap<&str, Vec<Service>> = BTreeMap::new();
-        for (_, service) in all {
-            let versions = names.entry(&service.name).or_default();
-            match versions.last_mut() {
-                Some(last) if last.version == service.version => last.nodes.extend(service.nodes.iter().cloned()),
-                _ => versions.push(service.clone()),
-            }
-        }
-        names
-    }
-}
-
 pub struct World {
     pub now: Time,
     pub subject: Host,
@@ -145,7 +111,7 @@ pub struct World {
     /// Until when questions that were put wait, at most.
     waits: Vec<Time>,
     watch: WatchId,
-    folded: Folded,
+    folded: Fold,
     queue: VecDeque<(Who, Flying)>,
     sent: u64,
     wakes: u32,
@@ -172,7 +138,7 @@ impl World {
             ended: now,
             waits: vec![now + WAIT],
             watch,
-            folded: Folded::default(),
+            folded: Fold::default(),
             queue: VecDeque::new(),
             sent: 0,
             wakes: 0,
@@ -288,7 +254,7 @@ impl World {
             }
         }
         while let Some(event) = self.subject.engine.next_event(self.watch) {
-            self.folded.take(event);
+            self.folded.take(&event).unwrap();
         }
         assert!(!self.subject.engine.is_ready(self.watch), "ready with nothing to tell");
     }
@@ -315,7 +281,7 @@ impl World {
             match host.endpoint.poll_output() {
                 Some(Output::Sighting(sighting)) => {
                     host.engine.handle_sighting(now, &sighting);
-                    if let (Who::Subject, Sighting::Seen { record, .. }) = (who, sighting) {
+                    if let (Who::Subject, Sighting::Seen { record, .. } | Sighting::Held { record, .. }) = (who, sighting) {
                         self.seen.insert(record.key.clone(), record);
                     }
                 }

@@ -79,8 +79,8 @@ impl Lookups {
     }
 
     /// Drops interests that nobody used for a minute, and the oldest of too many. One that is watched or
-    /// waited for stays.
-    pub fn forget(&mut self, now: Time) -> Vec<Question> {
+    /// waited for stays. Gives what the link is now to ask, and then what it is to forget.
+    pub fn forget(&mut self, now: Time) -> (Vec<Question>, Vec<Question>) {
         let unused = |i: &Interest| i.watches == 0 && i.waits_until.is_none();
         let old = self.interests.iter().filter(|(_, i)| unused(i) && now >= i.used + KEPT);
         let mut dropped: Vec<Question> = old.map(|(question, _)| question.clone()).collect();
@@ -93,14 +93,17 @@ impl Lookups {
                 by_age.into_iter().take(surplus).map(|(_, question)| question.clone()).collect();
             dropped.extend(oldest);
         }
+        self.interests.retain(|question, _| !dropped.contains(question));
+        let mut asked = Vec::new();
         if dropped.contains(&Question::Everything) {
             // What was answered from its answer is kept up to date by nobody else.
-            let covered = self.interests.iter().filter(|(question, i)| i.covered && !dropped.contains(question));
-            let covered: Vec<Question> = covered.map(|(question, _)| question.clone()).collect();
-            self.interests.retain(|question, _| !covered.contains(question));
+            for (question, interest) in self.interests.iter_mut().filter(|(_, i)| i.covered && i.watches > 0) {
+                interest.covered = false;
+                asked.push(question.clone());
+            }
+            self.interests.retain(|_, interest| !interest.covered);
         }
-        self.interests.retain(|question, _| !dropped.contains(question));
-        dropped
+        (asked, dropped)
     }
 
     /// A caller waits until the question is settled.

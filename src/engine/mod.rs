@@ -191,8 +191,9 @@ impl Engine {
     }
 
     fn forget(&mut self, now: Time) {
-        let forgotten = self.lookups.forget(now).into_iter().map(Command::Forget);
-        self.outputs.extend(forgotten.map(Output::Command));
+        let (asked, forgotten) = self.lookups.forget(now);
+        let commands = asked.into_iter().map(Command::Ask).chain(forgotten.into_iter().map(Command::Forget));
+        self.outputs.extend(commands.map(Output::Command));
     }
 
     /// One Service per version of the name; empty if none is known.
@@ -255,6 +256,7 @@ impl Engine {
     pub fn handle_sighting(&mut self, now: Time, sighting: &Sighting) {
         match sighting {
             Sighting::Seen { record, reach } => self.seen(now, record, reach),
+            Sighting::Held { record, reach, at } => self.seen(*at, record, reach),
             Sighting::Alive { keys, at } => keys.iter().for_each(|key| self.view.alive(key, *at)),
             Sighting::Gone { key, reason } => self.remove_heard(key, *reason),
             Sighting::Settled(question) => self.settle(question),
@@ -263,7 +265,7 @@ impl Engine {
         }
     }
 
-    fn seen(&mut self, now: Time, record: &Arc<Record>, reach: &Arc<[Reach]>) {
+    fn seen(&mut self, at: Time, record: &Arc<Record>, reach: &Arc<[Reach]>) {
         if record.owner == self.owner || !self.hears(record) {
             return;
         }
@@ -286,7 +288,7 @@ impl Engine {
         if self.view.is_another(record) {
             self.remove_heard(&record.key, Reason::Changed);
         }
-        let delta = self.view.put_heard(now, record.clone(), own_reach, address);
+        let delta = self.view.put_heard(at, record.clone(), own_reach, address);
         delta.into_iter().for_each(|delta| self.tell(delta));
     }
 

@@ -191,8 +191,9 @@ impl View {
             .is_some_and(|known| known.service.name != record.service.name || known.node.id() != record.node.id())
     }
 
-    /// Lists a node heard now, or takes it as a sign of life. `None` if it is older than what is known.
-    pub fn put_heard(&mut self, now: Time, record: Arc<Record>, reach: Arc<[Reach]>, address: String) -> Option<Delta> {
+    /// Lists a node heard at a time, or takes it as a sign of life. `None` if it is older than what is known.
+    pub fn put_heard(&mut self, at: Time, record: Arc<Record>, reach: Arc<[Reach]>, address: String) -> Option<Delta> {
+        let mut life = Life::heard(at);
         if let Some(known) = self.entries.get(&record.key) {
             let said = known.record();
             let same = (&record.owner, record.go_micro) == (&said.owner, said.go_micro);
@@ -202,8 +203,11 @@ impl View {
             if older || worse || known.life == Life::Own {
                 return None;
             }
+            if matches!(known.life, Life::Heard { last, .. } if last >= at) {
+                life = known.life;
+            }
         }
-        Some(self.put(record, reach, address, Life::heard(now)))
+        Some(self.put(record, reach, address, life))
     }
 
     fn put(&mut self, record: Arc<Record>, reach: Arc<[Reach]>, address: String, life: Life) -> Delta {

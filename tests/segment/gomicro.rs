@@ -8,8 +8,8 @@ use mdns_registry::{Action, Domain, Selection};
 
 use crate::net::{service, Net, Weather};
 
-const BOTH: Wires = Wires { dns_sd: true, go_micro: Some(Domain::Micro), named: false };
-const MICRO: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Micro), named: true };
+pub const BOTH: Wires = Wires { dns_sd: true, go_micro: Some(Domain::Micro), named: false };
+pub const MICRO: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Micro), named: true };
 const LOCAL: Wires = Wires { dns_sd: false, go_micro: Some(Domain::Local), named: true };
 
 /// What is heard of a node of go-micro that was captured, by its kind: announce, goodbye, ….
@@ -167,6 +167,35 @@ fn a_killed_node_is_gone_with_its_lease_and_a_live_one_stays() {
     let gone = net.events(watcher, watch);
     assert!(gone.len() == 5 && gone.iter().all(|(action, ..)| *action == Action::Delete), "{gone:?}");
     assert_eq!(net.found(watcher, "greeter"), 5);
+}
+
+#[test]
+fn a_node_with_a_short_lease_stays_for_who_watches_everything_and_has_heard_of_it_since_it_last_asked() {
+    let mut net = Net::new(56, Weather::FAIR);
+    let (one, watcher) = (net.host_with(MICRO), net.host_with(BOTH));
+    let watch = net.watch(watcher, None);
+    net.run(5_000);
+    net.register(one, &service("greeter", 0..1), 3);
+    let mut events = Vec::new();
+    for _ in 0..60 {
+        net.run(1_000);
+        events.extend(net.events(watcher, watch));
+    }
+    assert_eq!(events, [(Action::Create, "greeter-0".into(), 8_000)]);
+}
+
+#[test]
+fn who_asks_anew_for_what_is_held_does_not_make_a_killed_node_live_longer() {
+    let mut net = Net::new(57, Weather::FAIR);
+    let (one, two) = (net.host_with(MICRO), net.host_with(BOTH));
+    net.register(one, &service("greeter", 0..1), 30);
+    net.watch(two, Some("greeter"));
+    net.run(3_000);
+    net.kill(one);
+    net.run(20_000);
+    net.watch(two, None);
+    assert_eq!(net.found(two, "greeter"), 1);
+    assert!(net.run_until(|net| net.found(two, "greeter") == 0, 11_000));
 }
 
 #[test]

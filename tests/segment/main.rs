@@ -1,13 +1,21 @@
 //! Whole native endpoints on a simulated link, in virtual time.
 
+mod fold;
 mod gomicro;
 mod hostile;
 mod lessons;
 mod net;
+mod plans;
 mod refused;
 mod repeats;
 mod room;
+#[path = "../simulation/seeds.rs"]
+mod seeds;
+mod world;
 
+use mdns_registry::link::{Command, Message, Scope};
+use mdns_registry::options::Wires;
+use mdns_registry::record::{Owner, Question};
 use mdns_registry::{Action, Selection};
 use net::{service, Net, Weather};
 
@@ -79,6 +87,45 @@ fn a_closed_registry_is_gone_within_50_ms_and_a_killed_one_after_its_lease() {
         let killed = net.now;
         assert!(net.run_until(|net| net.found(watcher, "greeter") == 0, (lease + 2) * 1_000));
         assert!(net.now.0 - killed.0 <= (lease + 1) * 1_000, "lease {lease}: {} ms", net.now.0 - killed.0);
+    }
+}
+
+#[test]
+fn a_killed_node_lives_no_longer_when_another_registry_of_a_process_asks_for_it() {
+    let mut net = Net::new(10, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    net.register(one, &service("greeter", 0..1), 30);
+    net.watch(two, None);
+    net.run(60_000);
+    net.kill(one);
+    net.run(20_000);
+    let (now, another) = (net.now, Owner::from("bbbbbbbbbbbbbbbbbbbbbbbbba"));
+    let endpoint = &mut net.hosts[two].endpoint;
+    endpoint.submit(now, &another, Message::Join(Scope::Default.into()));
+    let commands = vec![Command::Ask(Question::Everything)];
+    endpoint.submit(now, &another, Message::Commands { commands, done: None });
+    assert_eq!(net.found(two, "greeter"), 1);
+    assert!(net.run_until(|net| net.found(two, "greeter") == 0, 11_000));
+}
+
+#[test]
+fn a_watch_of_one_service_goes_on_when_the_watch_of_everything_that_it_was_answered_from_ends() {
+    for wires in [Wires::DNS_SD, gomicro::MICRO] {
+        let mut net = Net::new(11, Weather::FAIR);
+        let (one, two) = (net.host_with(wires), net.host_with(wires));
+        net.register(one, &service("greeter", 0..1), 12);
+        let all = net.watch(two, None);
+        net.run(3_000);
+        let watch = net.watch(two, Some("greeter"));
+        assert_eq!(net.events(two, watch), [(Action::Create, "greeter-0".into(), 8_000)]);
+        net.unwatch(two, all);
+        for _ in 0..100 {
+            net.run(1_000);
+            assert_eq!(net.events(two, watch), []);
+        }
+        net.register(one, &service("greeter", 1..2), 12);
+        net.run(100);
+        assert_eq!(net.events(two, watch), [(Action::Create, "greeter-1".into(), 8_001)]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Hosts on one simulated link in virtual time: each a registry and a whole native endpoint.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,10 @@ use listener::Listener;
 const MDNS: u16 = 5_353;
 const DIRECT: u16 = 40_000;
 pub const INTERFACE: u32 = 2;
+/// How long a lookup waits for an answer.
+const WAIT: Duration = Duration::from_millis(300);
+/// Datagrams that wait for a stopped host, at most: about what a receive buffer of the default size holds.
+const BUFFER: usize = 200;
 const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251));
 
 /// What the link does to datagrams.
@@ -51,6 +55,8 @@ pub struct Host {
     pub endpoint: Endpoint,
     pub ip: Ipv4Addr,
     pub up: bool,
+    /// Of a host that is stopped: what waits in its receive buffer.
+    stopped: Option<Vec<Flying>>,
     /// Hosts hear each other only within one group.
     pub group: u8,
     pub settled: Vec<LookupId>,
@@ -71,6 +77,8 @@ pub struct Net {
     pub now: Time,
     pub hosts: Vec<Host>,
     pub weather: Weather,
+    /// Nothing gets from the one host to the other.
+    pub cut: BTreeSet<(usize, usize)>,
     pub sent: BTreeMap<&'static str, u64>,
     /// All that was sent and by which host, where it is wanted.
     pub log: Option<Vec<(usize, Arc<Vec<u8>>)>>,
@@ -93,6 +101,7 @@ impl Net {
             now: Time(10_000_000),
             hosts: Vec::new(),
             weather,
+            cut: BTreeSet::new(),
             sent: BTreeMap::new(),
             log: None,
             goodbyes: HashMap::new(),
@@ -113,29 +122,39 @@ impl Net {
 
     /// Adds a host whose registry is open and speaks these wires.
     pub fn host_with(&mut self, wires: Wires) -> usize {
-        let station = Station { scope: Scope::Default, wires };
         let i = self.hosts.len();
         let ip = Ipv4Addr::from_bits(0x0a00_0001 + u32::try_from(i).unwrap());
+        let host = self.boot(ip, wires);
+        self.hosts.push(host);
+        self.by_ip.insert(ip, i);
+        self.drain(i);
+        i
+    }
+
+    /// Another process takes the place of one that was closed or killed.
+    pub fn open_again(&mut self, i: usize, wires: Wires) {
+        let Host { ip, group, .. } = self.hosts[i];
+        self.hosts[i] = Host { group, ..self.boot(ip, wires) };
+        self.drain(i);
+    }
+
+    fn boot(&mut self, ip: Ipv4Addr, wires: Wires) -> Host {
+        let station = Station { scope: Scope::Default, wires };
         let owner = owner(self.rng.u128(..));
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
-        let endpoint = Endpoint::new(Config {
+        let mut endpoint = Endpoint::new(Config {
             port: MDNS,
             direct_port_v4: DIRECT,
             direct_port_v6: DIRECT,
             host_name: "vm".into(),
             seed,
         });
-        let engine = Engine::new(owner.clone(), station.clone(), PATIENCE);
+        endpoint.set_interfaces(self.now, vec![attached(ip)]);
+        endpoint.submit(self.now, &owner, Message::Join(station.clone()));
+        let engine = Engine::new(owner.clone(), station, PATIENCE);
         let (settled, dropped) = (Vec::new(), BTreeMap::new());
-        self.hosts.push(Host { owner, engine, endpoint, ip, up: true, group: 0, settled, dropped, due: None });
-        self.by_ip.insert(ip, i);
-        let host = &mut self.hosts[i];
-        host.endpoint.set_interfaces(self.now, vec![attached(ip)]);
-        let joined = host.owner.clone();
-        host.endpoint.submit(self.now, &joined, Message::Join(station));
-        self.drain(i);
-        i
+        Host { owner, engine, endpoint, ip, up: true, stopped: None, group: 0, settled, dropped, due: None }
     }
 
     /// The interface of a host has these addresses besides from now on, each with its prefix.
@@ -161,22 +180,35 @@ impl Net {
 
     /// Watches a service, or all.
     pub fn watch(&mut self, host: usize, service: Option<&str>) -> WatchId {
-        let options = WatchOptions { service: service.map(str::to_owned), queue: 100_000 };
-        let id = self.hosts[host].engine.watch(self.now, &options, Duration::from_millis(300));
+        self.watch_with(host, &WatchOptions { service: service.map(str::to_owned), queue: 100_000 })
+    }
+
+    pub fn watch_with(&mut self, host: usize, options: &WatchOptions) -> WatchId {
+        let id = self.hosts[host].engine.watch(self.now, options, WAIT);
         self.drain(host);
         id
     }
 
+    pub fn unwatch(&mut self, host: usize, watch: WatchId) {
+        self.hosts[host].engine.unwatch(self.now, watch);
+        self.drain(host);
+    }
+
     /// Looks a service up; how long it took until settled, milliseconds, and what was found.
     pub fn get(&mut self, host: usize, service: &str) -> (u64, usize) {
-        let question = Question::Service(service.into());
         let start = self.now;
-        let lookup = self.hosts[host].engine.lookup(self.now, &question, Duration::from_millis(300));
-        self.drain(host);
-        if let Lookup::Waits(id) = lookup {
+        if let Lookup::Waits(id) = self.look_up(host, service) {
             self.run_until(|net| net.hosts[host].settled.contains(&id), 400);
         }
         (self.now.0 - start.0, self.found(host, service))
+    }
+
+    /// Begins to look a service up.
+    pub fn look_up(&mut self, host: usize, service: &str) -> Lookup {
+        let question = Question::Service(service.into());
+        let lookup = self.hosts[host].engine.lookup(self.now, &question, WAIT);
+        self.drain(host);
+        lookup
     }
 
     /// Nodes that a host sees of a service now.
@@ -191,15 +223,35 @@ impl Net {
     }
 
     /// The events a watch has had since the last call.
+    pub fn told(&mut self, host: usize, watch: WatchId) -> Vec<Event> {
+        std::iter::from_fn(|| self.hosts[host].engine.next_event(watch)).collect()
+    }
+
+    /// The changes among them.
     pub fn events(&mut self, host: usize, watch: WatchId) -> Vec<(Action, String, u16)> {
-        let mut events = Vec::new();
-        while let Some(event) = self.hosts[host].engine.next_event(watch) {
-            if let Event::Service(change) = event {
-                let node = &change.service.nodes[0];
-                events.push((change.action, node.id.clone(), node.port));
-            }
-        }
-        events
+        let change = |event: Event| {
+            let change = event.change()?;
+            let node = &change.service.nodes[0];
+            Some((change.action, node.id.clone(), node.port))
+        };
+        self.told(host, watch).into_iter().filter_map(change).collect()
+    }
+
+    /// The process of a host runs no more, as by SIGSTOP; what is sent to it waits.
+    pub fn stop(&mut self, host: usize) {
+        self.hosts[host].stopped.get_or_insert_default();
+    }
+
+    pub fn is_stopped(&self, host: usize) -> bool {
+        self.hosts[host].stopped.is_some()
+    }
+
+    /// A stopped host goes on: its registry sees what time it is, its endpoint reads what came meanwhile.
+    pub fn go_on(&mut self, host: usize) {
+        let Some(waiting) = self.hosts[host].stopped.take() else { return };
+        self.hosts[host].engine.handle_timeout(self.now);
+        self.drain(host);
+        waiting.into_iter().for_each(|datagram| self.hand(datagram));
     }
 
     /// The process of a host is killed.
@@ -278,7 +330,7 @@ impl Net {
                 self.land();
             } else if let Some((_, host)) = due {
                 self.hosts[host].due = None;
-                if self.hosts[host].up {
+                if self.hosts[host].up && !self.is_stopped(host) {
                     self.hosts[host].engine.handle_timeout(self.now);
                     self.hosts[host].endpoint.handle_timeout(self.now);
                     self.drain(host);
@@ -289,10 +341,17 @@ impl Net {
 
     fn land(&mut self) {
         let Some((_, packet)) = self.flying.pop_first() else { return };
-        let host = &self.hosts[packet.to];
-        if !host.up {
-            return;
+        let host = &mut self.hosts[packet.to];
+        match &mut host.stopped {
+            _ if !host.up => {}
+            Some(waiting) if waiting.len() < BUFFER => waiting.push(packet),
+            Some(_) => {}
+            None => self.hand(packet),
         }
+    }
+
+    fn hand(&mut self, packet: Flying) {
+        let host = &self.hosts[packet.to];
         let to = if packet.multicast { GROUP } else { IpAddr::V4(host.ip) };
         let datagram = Datagram { bytes: &packet.bytes, via: packet.via, from: packet.from, to, interface: INTERFACE };
         self.deliver(packet.to, datagram);
@@ -327,6 +386,7 @@ impl Net {
             }
         }
         let host = &mut self.hosts[i];
+        host.up &= !host.endpoint.is_over();
         let due = [host.engine.next_due(), host.endpoint.next_due()].into_iter().flatten().min();
         let due = due.map(|due| due.max(Time(self.now.0 + 1)));
         if due != host.due {
@@ -361,22 +421,25 @@ impl Net {
         }
         match to {
             To::Group { .. } => {
-                let group = self.hosts[from].group;
                 for host in 0..self.hosts.len() {
-                    if self.hosts[host].group == group && self.hosts[host].up {
+                    if self.reaches(from, host) && self.hosts[host].up {
                         self.fly(host, Via::Group, source, true, &bytes, from);
                     }
                 }
             }
             To::Host { addr: SocketAddr::V4(addr), .. } => {
                 let Some(host) = self.by_ip.get(addr.ip()).copied() else { return };
-                if self.hosts[host].group == self.hosts[from].group {
+                if self.reaches(from, host) {
                     let via = if addr.port() == MDNS { Via::Group } else { Via::Direct };
                     self.fly(host, via, source, false, &bytes, from);
                 }
             }
             To::Host { .. } => {}
         }
+    }
+
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        self.hosts[from].group == self.hosts[to].group && !self.cut.contains(&(from, to))
     }
 
     fn fly(&mut self, to: usize, via: Via, from: SocketAddr, multicast: bool, bytes: &Arc<Vec<u8>>, sender: usize) {

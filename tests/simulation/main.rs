@@ -2,6 +2,7 @@
 //! `MDNSREG_SEED=<seed> cargo test --test simulation`.
 
 mod network;
+mod seeds;
 mod world;
 
 use std::time::Duration;
@@ -10,27 +11,8 @@ use world::{Plan, World};
 
 const SEEDS: u64 = 500;
 
-/// Runs a plan over many seeds, or over the one asked for.
 fn over_seeds(plan: &Plan) {
-    let wanted = std::env::var("MDNSREG_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = wanted.map_or(0..SEEDS, |seed| seed..seed + 1);
-    for seed in seeds {
-        let _named = Named(seed);
-        if let Err(broken) = World::new(seed, plan).run() {
-            panic!("{broken}");
-        }
-    }
-}
-
-/// Prints the seed when a run ends in a panic.
-struct Named(u64);
-
-impl Drop for Named {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the failing seed is {0}; replay with MDNSREG_SEED={0}", self.0);
-        }
-    }
+    seeds::over_seeds(SEEDS, |seed| World::new(seed, plan).run());
 }
 
 #[test]

@@ -59,6 +59,7 @@ impl Ear {
     fn told(&mut self) -> Vec<String> {
         let say = |sighting| match sighting {
             Sighting::Seen { record, .. } => format!("seen {} {}", record.key, record.revision),
+            Sighting::Held { record, .. } => format!("held {} {}", record.key, record.revision),
             Sighting::Alive { keys, .. } => format!("alive {keys:?}"),
             Sighting::Gone { key, reason } => format!("gone {key} {reason:?}"),
             Sighting::Settled(_) => "settled".into(),

@@ -21,7 +21,7 @@ use super::serve::MESSAGE;
 use super::zone::ZONE;
 use crate::event::Reason;
 use crate::options::Wires;
-use crate::record::{Key, Owner, Question, Reach, Sighting, Time};
+use crate::record::{self, Key, Owner, Question, Reach, Sighting, Time};
 use crate::refused::{Refusals, Refused};
 
 /// A goodbye is believed when its node has not been heard of for so long, milliseconds (RFC 6762
@@ -206,15 +206,24 @@ impl Asker {
     fn tell_held(&self, question: &Question, net: &Net, out: &mut Outbox) {
         let asked = self.cache.records().filter(|record| asks_for(question, &record.service.name));
         let keys: Vec<&Key> = asked.map(|record| &record.key).collect();
-        keys.into_iter().for_each(|key| self.tell_seen(key, net, out));
+        for key in keys {
+            if let Some(((record, reach), at)) = self.held(key, net).zip(self.cache.heard_at(key)) {
+                out.tell(Sighting::Held { record, reach, at });
+            }
+        }
     }
 
     fn tell_seen(&self, key: &Key, net: &Net, out: &mut Outbox) {
-        let Some(record) = self.cache.record(key) else { return };
+        let Some((record, reach)) = self.held(key, net) else { return };
+        out.tell(Sighting::Seen { record, reach });
+    }
+
+    fn held(&self, key: &Key, net: &Net) -> Option<(Arc<record::Record>, Arc<[Reach]>)> {
+        let record = self.cache.record(key)?;
         let reach = self.cache.reach(key);
         let reach =
             reach.filter_map(|(on, ip)| net.names.get(on).map(|name| Reach { ip: *ip, interface: name.clone() }));
-        out.tell(Sighting::Seen { record: record.clone(), reach: reach.collect() });
+        Some((record.clone(), reach.collect()))
     }
 
     /// Tells that something was not believed; the registries count it.

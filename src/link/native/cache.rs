@@ -66,7 +66,7 @@ struct Instance {
     host: Option<Name>,
     txt: Txt,
     since: Time,
-    /// When a record of it was last heard.
+    /// When there was last a sign of it.
     heard: Time,
     /// As it is now, it has been told.
     told: bool,
@@ -163,7 +163,14 @@ impl Cache {
         self.instances.contains_key(key)
     }
 
-    /// When the instance was last heard of.
+    /// The registry of these nodes has said that they live.
+    pub fn live(&mut self, now: Time, keys: &[Key]) {
+        for key in keys {
+            self.instances.get_mut(key).into_iter().for_each(|instance| instance.heard = now);
+        }
+    }
+
+    /// When there was last a sign of the instance.
     pub fn heard_at(&self, key: &str) -> Option<Time> {
         self.instances.get(key).map(|instance| instance.heard)
     }

@@ -139,6 +139,7 @@ impl Asker {
         for key in &same {
             self.goodbyes.remove(key);
         }
+        self.cache.live(now, &same);
         if !same.is_empty() {
             out.tell(Sighting::Alive { keys: same, at: now });
         }

@@ -301,9 +301,14 @@ impl GoMicro {
     }
 
     fn tell_seen(&self, key: &Key, site: &Site, out: &mut Outbox) {
-        let Some((record, (on, ip))) = self.heard.record(key).zip(self.heard.reach(key)) else { return };
+        let Some((record, reach)) = self.held(key, site) else { return };
+        out.tell(Sighting::Seen { record, reach });
+    }
+
+    fn held(&self, key: &Key, site: &Site) -> Option<(Arc<Record>, Arc<[Reach]>)> {
+        let (record, (on, ip)) = self.heard.record(key).zip(self.heard.reach(key))?;
         let reach = site.net.names.get(&on).map(|name| Reach { ip, interface: name.clone() });
-        out.tell(Sighting::Seen { record: record.clone(), reach: reach.into_iter().collect() });
+        Some((record.clone(), reach.into_iter().collect()))
     }
 
     /// What the registries of this process want to know, by domain: asks what is new and forgets the rest.
@@ -318,7 +323,9 @@ impl GoMicro {
     /// Tells what is held in answer to a question.
     pub fn tell_held(&self, domain: Domain, question: &Question, site: &Site, out: &mut Outbox) {
         for key in self.heard.keys(domain, question) {
-            self.tell_seen(&key, site, out);
+            if let Some(((record, reach), at)) = self.held(&key, site).zip(self.heard.at(&key)) {
+                out.tell(Sighting::Held { record, reach, at });
+            }
         }
     }
 

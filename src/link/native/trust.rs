@@ -81,6 +81,7 @@ impl Asker {
             }
         }
         self.found(now, tag);
+        self.cache.live(now, &live);
         if !live.is_empty() {
             out.tell(Sighting::Alive { keys: live, at: now });
         }

@@ -167,10 +167,16 @@ impl Asks {
         self.open.values_mut().for_each(|ask| ask.begin(now));
     }
 
-    /// Asks for a service again, as a node of it may be gone.
+    /// Asks for a service again, as a node of it may be gone; one that announced itself may not have been listed yet.
     pub fn check(&mut self, now: Time, domain: Domain, service: &str) {
-        let ask = self.open.get_mut(&(domain, Question::Service(Arc::from(service))));
-        ask.filter(|ask| ask.burst.is_none()).into_iter().for_each(|ask| ask.begin(now));
+        let question = Question::Service(Arc::from(service));
+        if let Some(ask) = self.open.get_mut(&(domain, question.clone())) {
+            if ask.burst.is_none() {
+                ask.begin(now);
+            }
+        } else if self.open.len() < limits::INTERESTS {
+            self.ask(now, domain, &question);
+        }
     }
 
     /// Whether a name of which these are the labels before the domain may be a node that is wanted.

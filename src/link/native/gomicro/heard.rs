@@ -121,6 +121,11 @@ impl Heard {
         self.nodes.get(key).map(|node| node.reach)
     }
 
+    /// When a node was heard last.
+    pub fn at(&self, key: &str) -> Option<Time> {
+        self.nodes.get(key).map(|node| node.heard)
+    }
+
     /// The keys of what is asked for.
     pub fn keys(&self, domain: Domain, question: &Question) -> Vec<Key> {
         let asked = |node: &Node| node.domain == domain && asks_for(question, &node.record.service.name);
