@@ -19,16 +19,13 @@ static OURS: LazyLock<[Name; 2]> = LazyLock::new(|| {
 /// An interface and whether it is by IPv6.
 pub type Place = (u32, bool);
 
-struct Said {
-    at: Time,
-    ttl: u32,
-    announced: bool,
-}
+/// A record where it was multicast: its name, type and data.
+type Multicast = (Place, Name, u16, Vec<u8>);
 
-/// What was said, and when last.
+/// What was said, when last, and how long it lives.
 #[derive(Default)]
 pub struct Repeats {
-    last: HashMap<(Place, Name, u16, Vec<u8>), Said>,
+    last: HashMap<Multicast, (Time, u32)>,
     probed: Option<Time>,
 }
 
@@ -49,8 +46,7 @@ impl Repeats {
     /// - addresses behind records of instances, and what else makes the message whole: SRV and TXT beside a pointer to them, or
     ///   those of one instance where the answers name none;
     /// - pointers and SRV beside a TXT record that has changed: a change is announced at once, and whole (§8.4);
-    /// - what a goodbye was said for meanwhile, and what lives for another time;
-    /// - an announcement of what was said as an answer.
+    /// - what a goodbye was said for meanwhile, and what lives for another time.
     pub fn take(&mut self, now: Time, place: Place, message: &Message) {
         let key = |record: &Record| (place, record.name.clone(), record.data.rtype(), record.data.rdata());
         let answers = message.answers.iter().map(|record| (record, true));
@@ -59,21 +55,12 @@ impl Repeats {
             all.filter(|(record, _)| OURS.iter().any(|ours| record.name.ends_with(ours))).collect();
         let tells_of_instances = all.iter().any(|(record, _)| instance(record).is_some());
         let answers_name = |name: &Name| message.answers.iter().any(|record| about(record) == Some(name));
-        let announced = |name: &Name| {
-            let says = |wanted: fn(&Data) -> bool| {
-                message.answers.iter().any(|record| instance(record) == Some(name) && wanted(&record.data))
-            };
-            says(|data| matches!(data, Data::Ptr(_)))
-                && says(|data| matches!(data, Data::Srv { .. }))
-                && says(|data| matches!(data, Data::Txt(_)))
-        };
-        let announces = |record: &Record| instance(record).is_some_and(announced);
         let answers_name_any = message.answers.iter().any(|record| instance(record).is_some());
         for (record, _) in all.iter().filter(|(record, _)| record.ttl == 0) {
             self.last.remove(&key(record));
         }
         let said = |record: &Record| {
-            self.last.get(&key(record)).filter(|said| now.0 < said.at.0 + ONCE_IN && said.ttl == record.ttl)
+            self.last.get(&key(record)).filter(|(at, ttl)| now.0 < at.0 + ONCE_IN && *ttl == record.ttl)
         };
         let is_changed = |record: &&Record| matches!(record.data, Data::Txt(_)) && said(record).is_none();
         let alive: Vec<(&Record, bool)> = all.into_iter().filter(|(record, _)| record.ttl > 0).collect();
@@ -89,16 +76,12 @@ impl Repeats {
                 }
                 _ => makes_whole,
             };
-            let Some(last) = said(record).filter(|last| !excepted && (last.announced || !announces(record))) else {
-                continue;
-            };
-            let (gap, least) = (now.0 - last.at.0, if record.flush && defended { DEFENDED_ONCE_IN } else { ONCE_IN });
+            let Some((at, _)) = said(record).filter(|_| !excepted) else { continue };
+            let (gap, least) = (now.0 - at.0, if record.flush && defended { DEFENDED_ONCE_IN } else { ONCE_IN });
             assert!(gap >= least, "{now:?} after {gap} ms again: {record:?} in {message:?}");
         }
-        let said = |record: &Record| Said { at: now, ttl: record.ttl, announced: announces(record) };
-        let said: Vec<_> = alive.into_iter().map(|(record, _)| (key(record), said(record))).collect();
-        self.last.extend(said);
-        self.last.retain(|_, said| now.0 < said.at.0 + ONCE_IN);
+        self.last.extend(alive.into_iter().map(|(record, _)| (key(record), (now, record.ttl))));
+        self.last.retain(|_, (at, _)| now.0 < at.0 + ONCE_IN);
     }
 }
 

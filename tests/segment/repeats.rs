@@ -9,6 +9,7 @@ use mdns_registry::record::Time;
 
 use super::hostile::{instance, record, service_type, strings, STRANGER};
 use super::net::{service, Net, Weather};
+use super::refused::query;
 
 /// What a stranger asks of the first host, a few questions a millisecond for three seconds.
 struct Asker {
@@ -133,5 +134,26 @@ fn who_probes_without_end_gets_what_is_ours_alone_at_most_four_times_a_second_an
     for seed in 0..10 {
         let (probed, asked) = (play(seed, true), play(seed, false));
         assert!(probed[&rtype::SRV] > 2 * asked[&rtype::SRV], "{probed:?}, {asked:?}");
+    }
+}
+
+#[test]
+fn what_was_just_answered_is_not_announced_again_within_a_second() {
+    for asked_after in (900..1_100).step_by(10) {
+        let mut net = Net::new(asked_after, Weather::FAIR);
+        let one = net.host();
+        net.log = Some(Vec::new());
+        net.register(one, &service("greeter", 0..1), 120);
+        let mut heard = Heard::default();
+        for ms in 0..3_000 {
+            if ms == asked_after {
+                net.inject(SocketAddr::from((STRANGER, 5_353)), Some(one), query(service_type(), rtype::PTR, &[]));
+            }
+            net.run(1);
+            for (_, bytes) in std::mem::take(net.log.as_mut().unwrap()) {
+                heard.take(net.now, &bytes, 1_000, 1_000);
+            }
+        }
+        assert!(heard.answers[&rtype::PTR] >= 2, "{:?}", heard.answers);
     }
 }
