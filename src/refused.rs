@@ -66,7 +66,7 @@ table! {
     Link ExchangeMalformed "exchange-malformed" "Options of the lookup exchange that are cut, too long or of another version."
     Link ExchangeMisplaced "exchange-misplaced" "Options of the lookup exchange where they mean nothing."
     Link AsksRefused "asks-refused" "Lookups over 30 messages a second to addresses that have not proven themselves."
-    Link FetchesRefused "fetches-refused" "Fetches whose ranges overlap, or over what their address may have: 50 messages a second in all, 16,384 with a token."
+    Link FetchesRefused "fetches-refused" "Fetches whose ranges overlap, or over what their address may have: 30 messages a second in all, 16,384 with a token."
     Link FetchOfUnknownRegistry "fetch-of-unknown-registry" "Fetches from a registry that does not speak where they came in."
     Link WrongToken "wrong-token" "Fetches with a token that is not their address's: one message answers, which brings the right one."
     Link GoMicroAsksRefused "go-micro-asks-refused" "go-micro's questions over 256 at once, or 8 of one address."

@@ -5,7 +5,11 @@ mod heap;
 #[allow(dead_code)]
 mod net;
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use heap::{live, TURN};
+use mdns_registry::link::native::message::{Builder, Data, Record};
+use mdns_registry::link::native::name::Name;
 use mdns_registry::{Action, Metadata, Node, Selection, Service};
 use net::{Net, Weather};
 
@@ -102,6 +106,47 @@ fn nodes_that_were_killed_leave_a_watcher_nothing() {
     net.kill(publisher);
     assert!(net.run_until(|net| known(net, watcher) == 0, 10_000));
     net.run(10_000);
+    let left = live() - empty;
+    println!("left: {left}");
+    assert!(left <= LEFT, "{left} bytes left");
+}
+
+/// A node of other software, of the service that is watched, on a host of its own, that lives for ten seconds.
+fn stranger(number: u32) -> Vec<u8> {
+    let name = |labels: [&[u8]; 4]| Name::from_labels(labels).unwrap();
+    let instance = name([format!("x{number}").as_bytes(), b"_mdns-registry", b"_tcp", b"local"]);
+    let host = Name::from_dotted(&format!("h{number}.local.")).unwrap();
+    let mut message = Builder::response(0, 1_452);
+    for (name, data) in [
+        (instance.clone(), Data::Srv { port: 9, target: host.clone() }),
+        (instance, Data::Txt(b"\x0dservice=fleet".as_slice().into())),
+        (host, Data::A(Ipv4Addr::from_bits(0x0a01_0000 + number))),
+    ] {
+        assert!(message.answer(&Record { name, class: 1, flush: true, ttl: 10, data }));
+    }
+    message.finish()
+}
+
+#[test]
+fn nodes_of_strangers_that_have_ended_leave_a_watcher_nothing() {
+    let _turn = TURN.lock();
+    let (mut net, _, watcher) = net(3);
+    let watch = net.watch(watcher, Some("fleet"));
+    net.run(5_000);
+    net.events(watcher, watch);
+    let empty = live();
+    for number in 0..30_000_u32 {
+        let from = SocketAddr::from((Ipv4Addr::from_bits(0x0a00_6300 + number % 100), 5_353));
+        net.inject(from, Some(watcher), stranger(number));
+        if number % 100 == 0 {
+            net.run(3);
+            net.events(watcher, watch);
+        }
+    }
+    println!("{} nodes, {} bytes", known(&net, watcher), live() - empty);
+    assert!(net.run_until(|net| known(net, watcher) == 0, 20_000));
+    net.run(20_000);
+    net.events(watcher, watch);
     let left = live() - empty;
     println!("left: {left}");
     assert!(left <= LEFT, "{left} bytes left");

@@ -281,7 +281,9 @@ impl World {
             match host.endpoint.poll_output() {
                 Some(Output::Sighting(sighting)) => {
                     host.engine.handle_sighting(now, &sighting);
-                    if let (Who::Subject, Sighting::Seen { record, .. } | Sighting::Held { record, .. }) = (who, sighting) {
+                    if let (Who::Subject, Sighting::Seen { record, .. } | Sighting::Held { record, .. }) =
+                        (who, sighting)
+                    {
                         self.seen.insert(record.key.clone(), record);
                     }
                 }

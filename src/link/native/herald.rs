@@ -12,7 +12,7 @@ use super::name::Name;
 use super::outbox::{Outbox, Place};
 use super::pack::Packer;
 use super::publication::{part, Node, Publications};
-use super::responder::place_id;
+use super::responder::{place_id, ONCE_IN_MS};
 use super::unsaid::Unsaid;
 use super::zone::ZONE;
 use crate::record::{Key, Owner, Question, Time};
@@ -120,8 +120,24 @@ impl Herald {
         known: &mut Publications,
         ground: &impl Ground,
     ) -> Option<(Place, Vec<u8>)> {
-        let (place, _) = self.unsaid.first()?;
-        let (mut said, mut speaks) = (Vec::new(), BTreeMap::<Owner, bool>::new());
+        loop {
+            let (place, _) = self.unsaid.first()?;
+            let message = self.announcements_at(place, now, known, ground);
+            if message.is_some() {
+                return message.map(|message| (place, message));
+            }
+        }
+    }
+
+    /// The next message for a place, or none if none of those that wait there is to be said now.
+    fn announcements_at(
+        &mut self,
+        place: Place,
+        now: Time,
+        known: &mut Publications,
+        ground: &impl Ground,
+    ) -> Option<Vec<u8>> {
+        let (mut said, mut answered, mut speaks) = (Vec::new(), Vec::new(), BTreeMap::<Owner, bool>::new());
         let mut packer = Packer::new(|host: &_| known.addresses(host, ground.addrs(place)), ground.direct_port(place));
         for announcement in self.unsaid.at(place) {
             // The owner may speak there no more.
@@ -129,6 +145,11 @@ impl Herald {
                 let owner = &node.record.owner;
                 *speaks.entry(owner.clone()).or_insert_with(|| ground.places(owner).contains(&place))
             });
+            let said_lately = |node: &Node| node.said_within(ONCE_IN_MS, place_id(place), now) != 0;
+            if self.unsaid.is_repetition(announcement) && node.is_some_and(said_lately) {
+                answered.push(announcement.clone());
+                continue;
+            }
             if node
                 .is_some_and(|node| !packer.try_push(&node.records(part::ALL), Some(&node.host)) && !packer.is_empty())
             {
@@ -137,6 +158,7 @@ impl Herald {
             said.push((announcement.clone(), node.is_some()));
         }
         let message = packer.finish().pop();
+        answered.into_iter().for_each(|announcement| self.unsaid.put_off(now, announcement));
         for (announcement, there) in said {
             match known.get_mut(&announcement.1).filter(|_| there) {
                 Some(node) => {
@@ -146,7 +168,7 @@ impl Herald {
                 None => self.unsaid.forget(&announcement),
             }
         }
-        message.map(|message| (place, message))
+        message
     }
 
     /// Says goodbye for nodes that were taken out, and once more a little later.

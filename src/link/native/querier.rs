@@ -19,7 +19,7 @@ const FIRST_MS: std::ops::Range<u64> = 20..120;
 const INTERVAL_MS: (u64, u64) = (1_000, 3_600_000);
 /// One question is asked so often at most, milliseconds.
 const AGAIN_MS: u64 = 1_000;
-/// Questions remembered, and questions of one message.
+/// Questions that wait or were asked lately, and questions of one message.
 const REMEMBERED: usize = 8_192;
 const QUESTIONS: usize = 24;
 
@@ -36,6 +36,8 @@ pub struct Querier {
     /// Single questions that wait, and when each was asked last.
     waiting: BTreeMap<(Name, u16), Time>,
     asked: BTreeMap<(Name, u16), Time>,
+    /// When those that were asked a second ago are forgotten.
+    forgets: Time,
     refused: Arc<Refusals>,
 }
 
@@ -76,11 +78,8 @@ impl Querier {
         if self.waiting.contains_key(&question) {
             return;
         }
-        if self.waiting.len() >= REMEMBERED {
+        if self.waiting.len() + self.asked.len() >= REMEMBERED {
             return self.refused.count(Refused::QuestionsFull);
-        }
-        if self.asked.len() >= REMEMBERED {
-            self.asked.retain(|_, at| now.0 < at.0 + AGAIN_MS);
         }
         let due = self.asked.get(&question).map_or(now, |at| now.max(Time(at.0 + AGAIN_MS)));
         self.waiting.insert(question, due);
@@ -108,6 +107,10 @@ impl Querier {
         known: impl Fn(&record::Question, Place) -> Vec<Record>,
         rng: &mut fastrand::Rng,
     ) -> Vec<(Place, Vec<u8>)> {
+        if now >= self.forgets {
+            self.asked.retain(|_, at| now.0 < at.0 + AGAIN_MS);
+            self.forgets = Time(now.0 + AGAIN_MS);
+        }
         let mut messages = Vec::new();
         for ((question, place), browse) in self.browses.iter_mut().filter(|(_, browse)| browse.due <= now) {
             let jitter = rng.u64(0..=browse.interval / 50);
@@ -133,7 +136,8 @@ impl Querier {
 
     /// When something is due next.
     pub fn next_due(&self) -> Option<Time> {
-        self.browses.values().map(|browse| browse.due).chain(self.waiting.values().copied()).min()
+        let forgets = (!self.asked.is_empty()).then_some(self.forgets);
+        self.browses.values().map(|browse| browse.due).chain(self.waiting.values().copied()).chain(forgets).min()
     }
 }
 

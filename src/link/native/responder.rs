@@ -22,7 +22,7 @@ const LEGACY: (u64, u64) = (20, 20);
 const SCANS: (u64, u64) = (20, 50);
 /// A record is multicast once within so long, also where it defends a name that somebody probes for, milliseconds
 /// (RFC 6762 §6).
-const ONCE_IN_MS: u64 = 1_000;
+pub const ONCE_IN_MS: u64 = 1_000;
 const DEFENDED_ONCE_IN_MS: u64 = 250;
 /// The delay of an answer that others may give too, milliseconds (RFC 6762 §6).
 const SHARED_MS: std::ops::Range<u64> = 20..120;

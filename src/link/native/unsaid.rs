@@ -48,10 +48,26 @@ impl Unsaid {
     /// One is said, and so often more in a second as it has not been.
     pub fn said(&mut self, now: Time, announcement: Announcement) {
         if let Some(left) = self.now.remove(&announcement).filter(|left| *left > 1) {
-            let due = Time(now.0 + AGAIN_MS);
-            self.again.entry(due).or_default().insert(announcement.clone(), left - 1);
-            self.due.insert(announcement, due);
+            self.say_later(now, announcement, left - 1);
         }
+    }
+
+    /// Whether one was announced before.
+    pub fn is_repetition(&self, announcement: &Announcement) -> bool {
+        self.now.get(announcement).is_some_and(|left| *left < ANNOUNCEMENTS)
+    }
+
+    /// One is not to be said yet, as an answer has just said it.
+    pub fn put_off(&mut self, now: Time, announcement: Announcement) {
+        if let Some(left) = self.now.remove(&announcement) {
+            self.say_later(now, announcement, left);
+        }
+    }
+
+    fn say_later(&mut self, now: Time, announcement: Announcement, left: u8) {
+        let due = Time(now.0 + AGAIN_MS);
+        self.again.entry(due).or_default().insert(announcement.clone(), left);
+        self.due.insert(announcement, due);
     }
 
     /// One is not to be said.
