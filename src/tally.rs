@@ -25,6 +25,7 @@ impl<K: Eq + Hash> Tally<K> {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.0.remove(key)),
         }
+        give_back(&mut self.0);
     }
 
     /// How many there are.
@@ -35,5 +36,12 @@ impl<K: Eq + Hash> Tally<K> {
     /// Those of which there are any, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.keys()
+    }
+}
+
+/// Gives back what room a map does not need any more, so rarely that removing stays cheap.
+pub fn give_back<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.capacity() > 4 * map.len() {
+        map.shrink_to(2 * map.len());
     }
 }

@@ -14,7 +14,7 @@ use super::exchange::{position, Range, Sum, Tag};
 use super::interest::asks_for;
 use super::message::{Data, Record, IN};
 use super::name::Name;
-use super::publication::{give_back, strings};
+use super::publication::strings;
 use super::reading::Reading;
 use super::room::Room;
 use super::zone::ZONE;
@@ -22,6 +22,7 @@ use crate::limits;
 use crate::model::Service;
 use crate::record::{self, Key, Owner, Question, Time};
 use crate::refused::Refused;
+use crate::tally::give_back;
 use crate::wire::dnssd;
 
 /// Instances that wait for the rest of their records, at most; and how long, milliseconds.

@@ -2,7 +2,6 @@
 //! ring.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use super::name::Name;
 use super::zone::ZONE;
 use crate::error::Result;
 use crate::record::{self, Key, Owner, Question, Time};
+use crate::tally::give_back;
 use crate::wire::{address, dnssd};
 
 /// What of an answer to other software is by unicast to a one-shot question lives so long, seconds
@@ -353,13 +353,6 @@ fn addresses(host: &Name, fixed: Option<IpAddr>, of_interface: &[IpAddr], ttl: u
         Record { name: host.clone(), class: IN, flush: true, ttl, data }
     };
     fixed.as_ref().map_or(of_interface, |one| one.as_slice()).iter().map(record).collect()
-}
-
-/// Gives back what room a map does not need any more, so rarely that removing stays cheap.
-pub fn give_back<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
-    if map.capacity() > 4 * map.len() {
-        map.shrink_to(2 * map.len());
-    }
 }
 
 /// Strings as TXT rdata.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::publication::give_back;
 use crate::limits;
 use crate::model::Service;
 use crate::refused::Refused;
+use crate::tally::give_back;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
