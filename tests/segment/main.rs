@@ -13,9 +13,10 @@ mod room;
 mod seeds;
 mod world;
 
+use mdns_registry::link::native::Output;
 use mdns_registry::link::{Command, Message, Scope};
 use mdns_registry::options::Wires;
-use mdns_registry::record::{Owner, Question};
+use mdns_registry::record::{Owner, Question, Sighting};
 use mdns_registry::{Action, Selection};
 use net::{service, Net, Weather};
 
@@ -275,4 +276,21 @@ fn a_registry_of_many_services_is_not_asked_about_each_at_every_sign_of_life() {
     net.run(30_000);
     let unicast = net.sent.get("unicast").copied().unwrap_or(0);
     assert!(unicast <= 10, "{unicast} messages by unicast in half a minute of peace");
+}
+
+#[test]
+fn a_registry_that_asks_more_than_another_of_its_process_is_told_what_that_has_heard() {
+    let mut net = Net::new(12, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    net.register(one, &service("greeter", 0..2), 120);
+    net.watch(two, Some("greeter"));
+    net.run(5_000);
+    let another = Owner::from("bbbbbbbbbbbbbbbbbbbbbbbbba");
+    let (now, endpoint) = (net.now, &mut net.hosts[two].endpoint);
+    endpoint.submit(now, &another, Message::Join(Scope::Default.into()));
+    let commands = vec![Command::Ask(Question::Everything)];
+    endpoint.submit(now, &another, Message::Commands { commands, done: None });
+    let told = std::iter::from_fn(|| endpoint.poll_output());
+    let held = told.filter(|output| matches!(output, Output::Sighting(Sighting::Held { .. })));
+    assert_eq!(held.count(), 2);
 }

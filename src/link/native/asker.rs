@@ -116,6 +116,7 @@ impl Asker {
         out: &mut Outbox,
     ) {
         let question = &about(asked);
+        self.tell_held(question, net, out);
         let everything = self.interests.get(&Question::Everything).is_some_and(|all| all.answers(wires));
         let interest = self.interests.entry(question.clone()).or_default();
         let settled = everything || interest.answers(wires);
@@ -124,7 +125,6 @@ impl Asker {
         interest.members.insert((member.clone(), asked.clone()), wires);
         if settled {
             interest.settled = true;
-            self.tell_held(question, net, out);
             out.tell(Sighting::Settled(asked.clone()));
         } else if !self.lookups.contains_key(question) {
             self.lookups.insert(question.clone(), Lookup::new(now, own));
@@ -204,7 +204,7 @@ impl Asker {
     }
 
     fn tell_held(&self, question: &Question, net: &Net, out: &mut Outbox) {
-        let asked = self.cache.records().filter(|record| asks_for(question, &record.service.name));
+        let asked = self.cache.shown().filter(|record| asks_for(question, &record.service.name));
         let keys: Vec<&Key> = asked.map(|record| &record.key).collect();
         for key in keys {
             if let Some(((record, reach), at)) = self.held(key, net).zip(self.cache.heard_at(key)) {
@@ -297,7 +297,7 @@ impl Asker {
             return self.fetch(now, (tag, place, question), addr, None, patience);
         }
         let Some(name) = ZONE.instance(key) else { return };
-        [rtype::SRV, rtype::TXT].iter().for_each(|rtype| self.querier.ask(now, &name, *rtype));
+        [rtype::SRV, rtype::TXT].iter().for_each(|rtype| self.querier.confirm(now, &name, *rtype));
     }
 
     /// The interest that nodes of a service are held for.
@@ -316,7 +316,7 @@ impl Asker {
         match tag.filter(|tag| self.peers.route(*tag).is_some()) {
             Some(tag) => self.peers.lose(now, tag, question),
             // A last time, so that one whose answers were lost comes back.
-            None => ZONE.instance(key).iter().for_each(|name| self.querier.ask(now, name, rtype::SRV)),
+            None => ZONE.instance(key).iter().for_each(|name| self.querier.confirm(now, name, rtype::SRV)),
         }
     }
 

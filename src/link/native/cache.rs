@@ -165,7 +165,7 @@ impl Cache {
     }
 
     /// The registry of these nodes has said that they live.
-    pub fn live(&mut self, now: Time, keys: &[Key]) {
+    pub fn live<'a>(&mut self, now: Time, keys: impl IntoIterator<Item = &'a Key>) {
         for key in keys {
             self.instances.get_mut(key).into_iter().for_each(|instance| instance.heard = now);
         }
@@ -472,9 +472,9 @@ impl Cache {
         gone.iter().for_each(|key| self.remove(key));
     }
 
-    /// Every whole record.
-    pub fn records(&self) -> impl Iterator<Item = &Arc<record::Record>> {
-        self.instances.values().filter_map(|instance| instance.record.as_ref())
+    /// What has been told and holds.
+    pub fn shown(&self) -> impl Iterator<Item = &Arc<record::Record>> {
+        self.instances.values().filter(|instance| instance.shown).filter_map(|instance| instance.record.as_ref())
     }
 
     /// What an instance lacks: its SRV or TXT record, or else the address records of the host.

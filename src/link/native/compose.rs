@@ -23,6 +23,17 @@ pub enum Other {
     Host(Name),
 }
 
+impl Other {
+    /// About what it takes in a message, bytes.
+    pub fn estimate(&self) -> usize {
+        match self {
+            Other::Type => 60,
+            Other::Service(name) => 2 * name.len() + 60,
+            Other::Host(_) => 200,
+        }
+    }
+}
+
 /// About what a node takes in a message, bytes.
 pub fn estimate(node: &Node) -> usize {
     node.txt.len() + node.record.key.len() + 80

@@ -423,13 +423,14 @@ impl Endpoint {
         let (addrs, owners) = self.site.here(place);
         let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
         if datagram.from.port() != self.site.port {
-            if let Some(bytes) = self.responder.one_shot(now, &here, &message) {
+            if let Some(bytes) = self.responder.one_shot(now, &here, &message, &mut self.server.unproven) {
                 self.out.unicast(Via::Group, place.interface, datagram.from, bytes);
             }
             return;
         }
         self.asker.suppress(now, place, &message);
-        let replies = self.responder.handle(now, &here, datagram.from, message, &mut self.rng);
+        let replies =
+            self.responder.handle(now, &here, datagram.from, message, &mut self.server.unproven, &mut self.rng);
         self.reply(now, place, datagram.from, replies);
     }
 
@@ -497,7 +498,7 @@ impl Endpoint {
         while let Some((from, place, asked)) = self.responder.pop_deferred(now) {
             let (addrs, owners) = self.site.here(place);
             let here = Here { known: &self.known, place, addrs: &addrs, owners: &owners };
-            let replies = self.responder.answer(now, &here, &asked, &mut self.rng);
+            let replies = self.responder.answer(now, &here, &asked, &mut self.server.unproven, &mut self.rng);
             self.reply(now, place, from, replies);
         }
         for place in self.responder.due_places(now) {

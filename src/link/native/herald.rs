@@ -145,7 +145,7 @@ impl Herald {
                 let owner = &node.record.owner;
                 *speaks.entry(owner.clone()).or_insert_with(|| ground.places(owner).contains(&place))
             });
-            let said_lately = |node: &Node| node.said_within(ONCE_IN_MS, place_id(place), now) != 0;
+            let said_lately = |node: &Node| node.said_within(ONCE_IN_MS, place_id(place), now) & part::ALL != 0;
             if self.unsaid.is_repetition(announcement) && node.is_some_and(said_lately) {
                 answered.push(announcement.clone());
                 continue;

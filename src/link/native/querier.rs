@@ -19,8 +19,10 @@ const FIRST_MS: std::ops::Range<u64> = 20..120;
 const INTERVAL_MS: (u64, u64) = (1_000, 3_600_000);
 /// One question is asked so often at most, milliseconds.
 const AGAIN_MS: u64 = 1_000;
-/// Questions that wait or were asked lately, and questions of one message.
-const REMEMBERED: usize = 8_192;
+/// Questions that wait or were asked lately, about what is lacking, and with those about what may be gone; and questions of
+/// one message.
+const LACKING: usize = 8_192;
+const REMEMBERED: usize = 16_384;
 const QUESTIONS: usize = 24;
 
 #[derive(Debug)]
@@ -33,7 +35,7 @@ struct Browse {
 #[derive(Debug, Default)]
 pub struct Querier {
     browses: BTreeMap<(record::Question, Place), Browse>,
-    /// Single questions that wait, and when each was asked last.
+    /// Single questions that wait until they are due, and when others were asked last.
     waiting: BTreeMap<(Name, u16), Time>,
     asked: BTreeMap<(Name, u16), Time>,
     /// When those that were asked a second ago are forgotten.
@@ -72,16 +74,25 @@ impl Querier {
         self.browses.retain(|(_, place), _| there(*place));
     }
 
-    /// Asks for one record set, at most once a second.
+    /// Asks for a record set that is lacking, at most once a second.
     pub fn ask(&mut self, now: Time, name: &Name, rtype: u16) {
-        let question = (name.clone(), rtype);
+        self.put(now, (name.clone(), rtype), LACKING);
+    }
+
+    /// The same for one that may be gone: what is lacking takes no room from it.
+    pub fn confirm(&mut self, now: Time, name: &Name, rtype: u16) {
+        self.put(now, (name.clone(), rtype), REMEMBERED);
+    }
+
+    fn put(&mut self, now: Time, question: (Name, u16), most: usize) {
         if self.waiting.contains_key(&question) {
             return;
         }
-        if self.waiting.len() + self.asked.len() >= REMEMBERED {
+        let asked = self.asked.remove(&question);
+        if self.waiting.len() + self.asked.len() >= most {
             return self.refused.count(Refused::QuestionsFull);
         }
-        let due = self.asked.get(&question).map_or(now, |at| now.max(Time(at.0 + AGAIN_MS)));
+        let due = asked.map_or(now, |at| now.max(Time(at.0 + AGAIN_MS)));
         self.waiting.insert(question, due);
     }
 
@@ -94,7 +105,9 @@ impl Querier {
                     browse.due = Time(now.0 + browse.interval);
                 }
             }
-            self.waiting.remove(&(question.name.clone(), question.rtype));
+            if let Some((asked, _)) = self.waiting.remove_entry(&(question.name.clone(), question.rtype)) {
+                self.asked.insert(asked, now);
+            }
         }
     }
 

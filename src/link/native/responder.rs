@@ -16,13 +16,13 @@ use super::zone::ZONE;
 use crate::record::{Key, Owner, Question as About, Time};
 use crate::refused::{Refusals, Refused};
 
-/// One-shot questions answered at once and a second (RFC 6762 §6.7), and whole enumerations worked
-/// out: a flood of either costs no more. With the lookups of who has not proven itself the first are fifty.
+/// One-shot questions answered at once and a second (RFC 6762 §6.7), of what may go to who has not proven its address, and
+/// whole enumerations worked out: a flood of either costs no more.
 const LEGACY: (u64, u64) = (20, 20);
 const SCANS: (u64, u64) = (20, 50);
-/// A record is multicast once within so long, also where it defends a name that somebody probes for, milliseconds
-/// (RFC 6762 §6).
+/// A record is multicast once within so long, milliseconds (RFC 6762 §6).
 pub const ONCE_IN_MS: u64 = 1_000;
+/// The same where it defends a name that somebody probes for.
 const DEFENDED_ONCE_IN_MS: u64 = 250;
 /// The delay of an answer that others may give too, milliseconds (RFC 6762 §6).
 const SHARED_MS: std::ops::Range<u64> = 20..120;
@@ -152,6 +152,7 @@ impl Responder {
         here: &Here<'_>,
         from: SocketAddr,
         message: Message,
+        unproven: &mut Bucket,
         rng: &mut fastrand::Rng,
     ) -> Replies {
         let (asker, truncated) = ((here.place, from), message.truncated);
@@ -176,7 +177,7 @@ impl Responder {
             // One asker too many: what it knows is not known.
             return Replies::default();
         }
-        self.answer(now, here, &asked, rng)
+        self.answer(now, here, &asked, unproven, rng)
     }
 
     /// Takes a question whose known answers have all come by now.
@@ -186,7 +187,14 @@ impl Responder {
     }
 
     /// Answers a question for which no more known answers come.
-    pub fn answer(&mut self, now: Time, here: &Here<'_>, asked: &Asked, rng: &mut fastrand::Rng) -> Replies {
+    pub fn answer(
+        &mut self,
+        now: Time,
+        here: &Here<'_>,
+        asked: &Asked,
+        unproven: &mut Bucket,
+        rng: &mut fastrand::Rng,
+    ) -> Replies {
         let mut found = self.find(now, here, &asked.questions);
         let mut replies = Replies { alive: std::mem::take(&mut found.alive), ..Replies::default() };
         leave_out_known(here, &mut found, &asked.known);
@@ -198,7 +206,7 @@ impl Responder {
             let fresh = |(key, parts): (&Key, &u8)| {
                 here.known.get(key).is_some_and(|node| node.is_fresh(place_id(here.place), *parts, now))
             };
-            if found.nodes.iter().all(fresh) && fits_a_message(here, &found) && self.legacy.take(now, 1) {
+            if found.nodes.iter().all(fresh) && fits_a_message(here, &found) && unproven.take(now, 1) {
                 replies.unicast = self.one_message(here, &found, None).into_iter().collect();
                 return replies;
             }
@@ -211,23 +219,29 @@ impl Responder {
     }
 
     /// Answers a one-shot question (RFC 6762 §6.7): with one message, if not too many are asked.
-    pub fn one_shot(&mut self, now: Time, here: &Here<'_>, message: &Message) -> Option<Vec<u8>> {
+    pub fn one_shot(
+        &mut self,
+        now: Time,
+        here: &Here<'_>,
+        message: &Message,
+        unproven: &mut Bucket,
+    ) -> Option<Vec<u8>> {
         let questions: HashSet<&Question> = message.questions.iter().filter(|question| is_ours(question)).collect();
         let enumerating = questions.iter().any(|question| enumerates(here, question));
-        if enumerating && !self.has_turn(now) {
+        if enumerating && !self.has_turn(now, unproven) {
             return None;
         }
         let mut found = Found::default();
         questions.into_iter().for_each(|question| collect(here, question, &mut found));
         leave_out_known(here, &mut found, &message.answers);
-        if found.is_empty() || (!enumerating && !self.has_turn(now)) {
+        if found.is_empty() || (!enumerating && !self.has_turn(now, unproven)) {
             return None;
         }
         self.one_message(here, &found, Some((message.id, &message.questions)))
     }
 
-    fn has_turn(&mut self, now: Time) -> bool {
-        let has = self.legacy.take(now, 1);
+    fn has_turn(&mut self, now: Time, unproven: &mut Bucket) -> bool {
+        let has = unproven.left(now) > 0 && self.legacy.take(now, 1) && unproven.take(now, 1);
         if !has {
             self.refused.count(Refused::OneShotLimited);
         }
@@ -321,7 +335,7 @@ impl Responder {
         let mut batch: Vec<(Key, u8)> = Vec::new();
         let mut others: Vec<Other> = pending.others.into_iter().collect();
         self.others_said.extend(others.iter().map(|other| ((other.clone(), place), now)));
-        let mut size = 0;
+        let mut size: usize = others.iter().map(Other::estimate).sum();
         for (key, parts) in pending.nodes {
             let Some(node) = known.get(&key) else { continue };
             // It may have been announced meanwhile.
@@ -330,7 +344,7 @@ impl Responder {
                 continue;
             }
             let room = estimate(node);
-            if size + room > MESSAGE - 100 && !batch.is_empty() {
+            if size + room > MESSAGE - 100 && !(batch.is_empty() && others.is_empty()) {
                 messages.extend(say(
                     now,
                     place,

@@ -15,8 +15,8 @@ use crate::refused::{Refusals, Refused};
 
 /// A message that fits one Ethernet frame over IPv6, bytes.
 pub const MESSAGE: usize = 1_452;
-/// Messages to askers that have not proven their address, at once and a second; with one-shot answers fifty.
-const UNPROVEN: (u64, u64) = (30, 30);
+/// Messages to askers that have not proven their address, of whatever kind, at once and a second.
+const UNPROVEN: (u64, u64) = (50, 50);
 /// Messages to all others: as many as a 100 Mbit link carries twice over.
 const PROVEN: (u64, u64) = (2_048, 16_384);
 /// Messages for one fetch, at most: what a socket buffer of the default size holds.
@@ -30,7 +30,8 @@ const COVERED: usize = 4;
 #[derive(Debug)]
 pub struct Server {
     secret: [u8; 32],
-    unproven: Bucket,
+    /// What may go to who has not proven its address.
+    pub unproven: Bucket,
     proven: Bucket,
     refused: Arc<Refusals>,
 }

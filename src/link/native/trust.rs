@@ -81,7 +81,8 @@ impl Asker {
             }
         }
         self.found(now, tag);
-        self.cache.live(now, &live);
+        // It may have been said before a goodbye that came first.
+        self.cache.live(now, live.iter().filter(|key| !self.goodbyes.contains_key(*key)));
         if !live.is_empty() {
             out.tell(Sighting::Alive { keys: live, at: now });
         }
