@@ -28,7 +28,8 @@ pub fn packets_doubled_late_and_out_of_order(link: LinkKind) -> Outcome {
     b.add_addr(std::net::Ipv4Addr::new(10, 78, subnet, 77), 24);
     b.del_addr(b.link_local, 64);
     b.add_addr("fe80::77".parse::<std::net::Ipv6Addr>().expect("an address"), 64);
-    let _relay = Relay::start(&between, Weather { doubled: 50, delay: Duration::from_millis(200) });
+    let weather = Weather { doubled: 50, delay: Duration::from_millis(200) };
+    let _relay = Relay::start(&between, weather);
     let mut peers = [Peer::start(&a, link), Peer::start(&b, link)];
     let (mut rng, mut truth) = (fastrand::Rng::with_seed(11), Truth::default());
     let began = Instant::now();
@@ -42,7 +43,8 @@ pub fn packets_doubled_late_and_out_of_order(link: LinkKind) -> Outcome {
         }
         thread::sleep((EVERY * (round + 1)).saturating_sub(began.elapsed()));
     }
-    // Each has what it registered whatever comes from the wire.
+    // What was said last is under way for as long, and what was said before it may come later.
+    thread::sleep(2 * weather.delay);
     let quiet = now();
     let right = truth.comes_to(&mut peers, quiet, QUIET);
     let events: u64 = peers.iter_mut().map(|peer| peer.state().events()).sum();

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use mdns_registry::link::native::message::{self, rtype, Builder, Data, Question, Record};
 use mdns_registry::link::native::name::Name;
 use mdns_registry::record::Time;
+use mdns_registry::Service;
 
 use super::hostile::{instance, record, service_type, strings, STRANGER};
 use super::net::{service, Net, Weather};
@@ -156,4 +157,35 @@ fn what_was_just_answered_is_not_announced_again_within_a_second() {
         }
         assert!(heard.answers[&rtype::PTR] >= 2, "{:?}", heard.answers);
     }
+}
+
+#[test]
+fn who_was_stopped_says_again_what_it_publishes_and_once() {
+    let mut net = Net::new(13, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    net.watch(one, None);
+    net.register(one, &service("greeter", 0..3), 120);
+    net.run(5_000);
+    net.log = Some(Vec::new());
+    net.stop(one);
+    // It wakes with a receive buffer that is full.
+    for port in 8_000..8_060_u16 {
+        let node = format!(r#"{{"name":"printer","version":"1.0.0","nodes":[{{"id":"printer-0","port":{port}}}]}}"#);
+        net.register(two, &Service::from_json(&node).unwrap(), 120);
+        net.run(1_000);
+    }
+    net.log.as_mut().unwrap().clear();
+    // The first thing that it does is to register more.
+    net.register(one, &service("greeter", 3..4), 120);
+    net.go_on(one);
+    let mut heard = Heard::default();
+    for _ in 0..3_000 {
+        for (_, bytes) in std::mem::take(net.log.as_mut().unwrap()).into_iter().filter(|(from, _)| *from == one) {
+            heard.take(net.now, &bytes, 1_000, 1_000);
+        }
+        net.run(1);
+    }
+    let woke = net.hosts[one].endpoint.counters().into_iter().find(|(name, _)| *name == "woke");
+    assert_eq!(woke, Some(("woke", 1)));
+    assert!(heard.answers[&rtype::TXT] == 8, "{:?}", heard.answers);
 }

@@ -166,6 +166,7 @@ impl Endpoint {
                 self.want(now);
             }
             Submitted::Commands { commands, done } => {
+                self.notice_sleep(now);
                 self.carry_out(now, from, commands);
                 self.after(now);
                 // What is announced at a pace can be asked for already; what was withdrawn is to be heard.
@@ -481,13 +482,17 @@ impl Endpoint {
     /// Does what is due by now.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = now;
-        if self.expected.is_some_and(|due| now.0 > due.0 + ASLEEP_MS) {
-            // This host slept or was stopped: who was told of it meanwhile has forgotten it (RFC 6762 §8).
+        self.notice_sleep(now);
+        self.after(now);
+    }
+
+    /// If this host slept or was stopped, who was told of it meanwhile has forgotten it (RFC 6762 §8).
+    fn notice_sleep(&mut self, now: Time) {
+        if self.expected.take_if(|due| now.0 > due.0 + ASLEEP_MS).is_some() {
             self.count("woke");
             let everywhere = self.site.attached.iter().map(|attached| attached.index).collect();
             self.renew(now, &everywhere);
         }
-        self.after(now);
     }
 
     fn after(&mut self, now: Time) {

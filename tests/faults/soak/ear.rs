@@ -34,6 +34,8 @@ struct Heard {
     records: u64,
     last: HashMap<Said, Arc<Packet>>,
     too_soon: u64,
+    /// How often an address was excused as it had been stopped.
+    excused: u64,
     /// Of each address the record that came soonest after the same, since it was asked last.
     soonest: HashMap<IpAddr, TooSoon>,
 }
@@ -48,7 +50,7 @@ struct TooSoon {
     again: Arc<Packet>,
 }
 
-/// No stall excuses more.
+/// What a sender says after it was stopped for longer is said because it was (RFC 6762 §8); it may not happen often.
 const STALLED: Duration = Duration::from_millis(500);
 
 impl Ear {
@@ -64,16 +66,21 @@ impl Ear {
     pub fn records(&self, stalled: impl Fn(IpAddr) -> Duration) -> Result<u64, String> {
         let mut heard = self.heard.lock().expect("no panic while held");
         let soonest = std::mem::take(&mut heard.soonest);
-        let Some((from, too_soon)) =
-            soonest.into_iter().find(|(from, too_soon)| too_soon.gap() + stalled(*from).min(STALLED) < ONCE_IN)
-        else {
-            return Ok(heard.records);
-        };
+        let is_late = |(from, too_soon): &(IpAddr, TooSoon)| too_soon.gap() + stalled(*from) < ONCE_IN;
+        heard.excused += soonest.keys().filter(|from| stalled(**from) > STALLED).count() as u64;
+        let Some((from, too_soon)) = soonest.into_iter().find(is_late) else { return Ok(heard.records) };
         let (gap, stalled) = (too_soon.gap(), stalled(from));
         println!("{from}, stalled for {stalled:?}: {}", too_soon.record);
         println!("{gap:?} after {:#?}came {:#?}", too_soon.first, too_soon.again);
         let (count, all) = (heard.too_soon, heard.records);
         Err(format!("I8: {count} of {all} records too soon, one {gap:?} after the same of {from}: {}", too_soon.record))
+    }
+}
+
+impl Ear {
+    /// How often a sender was excused as it had been stopped for long.
+    pub fn excused(&self) -> u64 {
+        self.heard.lock().expect("no panic while held").excused
     }
 }
 

@@ -18,6 +18,8 @@ const HEAP: i64 = 2_000_000;
 const SLOPE: f64 = 1e6;
 /// Of fewer samples there is no slope.
 const SLOPE_OF: usize = 3;
+/// In one of so many minutes a sender may have been stopped for so long that what it says is not judged.
+const EXCUSED_OF: u64 = 10;
 /// Of five.
 const CHANGES_A_SECOND: f64 = 4.5;
 
@@ -35,6 +37,8 @@ pub struct Figures {
     pub bytes_s: f64,
     /// Multicast in all, and none too soon (I8).
     pub records: u64,
+    /// How often a sender was not judged, as it had been stopped.
+    pub excused: u64,
     /// What the caller tells that watches and stops (I5, I6).
     pub stopper: Value,
 }
@@ -84,7 +88,8 @@ impl Figures {
         let (stops, called, late) = (of_stopper("stops"), of_stopper("called"), of_stopper("late"));
         let measured = format!(
             "{} minutes, {} changes ({:.1} a second but for the looks), {} kills: whole {} after each minute at most; {} \
-             records multicast, none too soon (by peers that were kept from running for {stalled} ms at most); {stops} \
+             records multicast, none too soon (by peers that were kept from running for {stalled} ms at most, and {} times \
+             not judged for that); {stops} \
              watches stopped after {called} callbacks, {late} later, live heap of their process {}; of the peers live heap \
              {} at most and {:+.1} kB at the end, resident {resident}, {descriptors:+} descriptors, {threads:+} threads; \
              {:.1} kB/s sent by all",
@@ -94,6 +99,7 @@ impl Figures {
             self.kills,
             seconds(self.longest),
             self.records,
+            self.excused,
             stopper.as_ref().map_or_else(String::clone, |left| format!("{:+.1} kB", *left as f64 / 1e3)),
             megabytes(most),
             heap as f64 / 1e3,
@@ -105,7 +111,8 @@ impl Figures {
             heap <= HEAP_LEFT && most <= HEAP && steady && descriptors <= 0 && threads <= 0 && stopper.is_ok();
         let churned = self.changes_a_second >= CHANGES_A_SECOND;
         let whole = self.longest <= WHOLE_WITHIN;
-        Outcome::new(churned && heard && whole && late == 0 && returned, measured)
+        let judged = self.excused <= self.samples.len() as u64 / EXCUSED_OF;
+        Outcome::new(churned && heard && whole && judged && late == 0 && returned, measured)
     }
 
     fn growth(&self, peer: usize) -> Growth {

@@ -129,6 +129,7 @@ impl Day {
         figures.longest = figures.longest.max(self.empty()?);
         figures.after = self.states();
         figures.records = self.heard_once()?;
+        figures.excused = self.ear.excused();
         self.stopper.say("over");
         figures.stopper = told(&mut self.stopper)?;
         Ok(figures)
