@@ -205,8 +205,7 @@ impl Asker {
 
     fn tell_held(&self, question: &Question, net: &Net, out: &mut Outbox) {
         let asked = self.cache.shown().filter(|record| asks_for(question, &record.service.name));
-        let keys: Vec<&Key> = asked.map(|record| &record.key).collect();
-        for key in keys {
+        for key in asked.map(|record| &record.key) {
             if let Some(((record, reach), at)) = self.held(key, net).zip(self.cache.heard_at(key)) {
                 out.tell(Sighting::Held { record, reach, at });
             }

@@ -18,6 +18,9 @@ use crate::wire::{address, dnssd};
 /// (RFC 6762 §6.7).
 pub const LEGACY_TTL: u32 = 10;
 
+/// A record is multicast once within so long, milliseconds (RFC 6762 §6).
+pub const ONCE_IN_MS: u64 = 1_000;
+
 /// The records of one instance that a question can be about.
 pub mod part {
     /// PTR from the service type.
@@ -110,7 +113,7 @@ impl Node {
 
     /// Notes that the parts are multicast on the interface.
     pub fn say(&mut self, interface: u32, parts: u8, now: Time) {
-        let kept = self.quarter_ms().max(1_000);
+        let kept = self.quarter_ms().max(ONCE_IN_MS);
         self.said.retain_mut(|(on, what, at)| {
             if *on == interface {
                 *what &= !parts;

@@ -10,7 +10,7 @@ use super::message::{rtype, Data, Message, Question, Record, IN};
 use super::name::Name;
 use super::outbox::Place;
 use super::pace::Bucket;
-use super::publication::{part, Node, Publications};
+use super::publication::{part, Node, Publications, ONCE_IN_MS};
 use super::serve::MESSAGE;
 use super::zone::ZONE;
 use crate::record::{Key, Owner, Question as About, Time};
@@ -20,9 +20,8 @@ use crate::refused::{Refusals, Refused};
 /// whole enumerations worked out: a flood of either costs no more.
 const LEGACY: (u64, u64) = (20, 20);
 const SCANS: (u64, u64) = (20, 50);
-/// A record is multicast once within so long, milliseconds (RFC 6762 §6).
-pub const ONCE_IN_MS: u64 = 1_000;
-/// The same where it defends a name that somebody probes for.
+/// A record is multicast once within so long where it defends a name that somebody probes for, else within [`ONCE_IN_MS`],
+/// milliseconds (RFC 6762 §6).
 const DEFENDED_ONCE_IN_MS: u64 = 250;
 /// The delay of an answer that others may give too, milliseconds (RFC 6762 §6).
 const SHARED_MS: std::ops::Range<u64> = 20..120;
@@ -286,17 +285,17 @@ impl Responder {
     }
 
     fn schedule(&mut self, now: Time, here: &Here<'_>, found: Found, probe: bool, rng: &mut fastrand::Rng) {
-        let unsaid = |(key, parts): (Key, u8)| {
+        let left = |(key, parts): (Key, u8)| {
             let parts = unsaid(here.known.get(&key)?, here.place, parts, now, probe);
             (parts != 0).then_some((key, parts))
         };
-        let nodes: Vec<(Key, u8)> = found.nodes.into_iter().filter_map(unsaid).collect();
+        let nodes: Vec<(Key, u8)> = found.nodes.into_iter().filter_map(left).collect();
         let said = &self.others_said;
-        let unsaid = |other: &Other| {
+        let is_left = |other: &Other| {
             let ms = if probe && matches!(other, Other::Host(_)) { DEFENDED_ONCE_IN_MS } else { ONCE_IN_MS };
             said.get(&(other.clone(), here.place)).is_none_or(|at| now.0 >= at.0 + ms)
         };
-        let others: Vec<Other> = found.others.into_iter().filter(unsaid).collect();
+        let others: Vec<Other> = found.others.into_iter().filter(is_left).collect();
         if nodes.is_empty() && others.is_empty() {
             return;
         }

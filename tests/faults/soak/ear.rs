@@ -75,9 +75,7 @@ impl Ear {
         let (count, all) = (heard.too_soon, heard.records);
         Err(format!("I8: {count} of {all} records too soon, one {gap:?} after the same of {from}: {}", too_soon.record))
     }
-}
 
-impl Ear {
     /// How often a sender was excused as it had been stopped for long.
     pub fn excused(&self) -> u64 {
         self.heard.lock().expect("no panic while held").excused
