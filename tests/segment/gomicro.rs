@@ -26,6 +26,10 @@ fn captured(case: &str, kind: &str) -> Vec<u8> {
     panic!("{case} has no {kind}")
 }
 
+fn is_of_go_micro(bytes: &[u8]) -> bool {
+    bytes.windows(6).any(|name| name == b"\x05micro")
+}
+
 fn its_host() -> SocketAddr {
     "10.78.0.1:5353".parse().unwrap()
 }
@@ -80,11 +84,10 @@ fn what_go_micros_wire_doubts_is_not_gone_when_dns_sd_has_it() {
     net.watch(two, Some("greeter"));
     net.run(3_000);
     let said = net.log.take().unwrap();
-    let is_of_go_micro = |bytes: &&Vec<u8>| bytes.windows(6).any(|name| name == b"\x05micro");
-    let late = said.iter().filter(|(host, _)| *host == one).map(|(_, bytes)| &**bytes).find(is_of_go_micro).unwrap();
+    let (_, late) = said.iter().find(|(host, bytes)| *host == one && is_of_go_micro(bytes)).unwrap();
     // On the other wire both come late: that it is there, and that it goes.
     let from = SocketAddr::from((net.hosts[one].ip, 5_353));
-    net.inject(from, Some(two), late.clone());
+    net.inject(from, Some(two), late.to_vec());
     net.run(1);
     assert_eq!(net.found(two, "greeter"), 1);
     net.inject(from, Some(two), goodbye_of(late));
@@ -283,6 +286,34 @@ fn a_node_that_was_heard_by_go_micros_wire_first_is_back_after_a_partition_longe
     assert_eq!(net.found(two, "greeter"), 0);
     net.hosts[one].group = 0;
     assert!(net.run_until(|net| net.found(two, "greeter") == 5, 15_000), "{}", net.found(two, "greeter"));
+}
+
+#[test]
+fn a_node_that_was_heard_by_go_micros_wire_first_does_not_come_back_when_it_has_gone_by_dns_sd() {
+    let mut net = Net::new(55, Weather::FAIR);
+    let one = net.host_with(BOTH);
+    net.log = Some(Vec::new());
+    net.register(one, &service("greeter", 0..1), 120);
+    net.run(3_000);
+    let said = net.log.take().unwrap();
+    let (_, first) = said.iter().find(|(_, bytes)| is_of_go_micro(bytes)).unwrap();
+    let two = net.host_with(BOTH);
+    net.cut.insert((one, two));
+    net.watch(two, Some("greeter"));
+    net.inject(SocketAddr::from((net.hosts[one].ip, 5_353)), Some(two), first.to_vec());
+    net.run(1);
+    assert_eq!(net.found(two, "greeter"), 1, "by go-micro's wire");
+    net.cut.clear();
+    net.run(30_000);
+    // What is said of its end but once is lost.
+    net.cut.insert((one, two));
+    net.deregister(one, &Selection::service("greeter"));
+    net.run(500);
+    net.cut.clear();
+    assert!(net.run_until(|net| net.found(two, "greeter") == 0, 15_000));
+    let watch = net.watch(two, None);
+    net.run(1_000);
+    assert_eq!(net.events(two, watch), []);
 }
 
 #[test]

@@ -551,7 +551,11 @@ impl Endpoint {
     /// The next thing to do; `None` when all is done.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.poll()
+        let output = self.out.poll();
+        if let Some(Output::Sighting(sighting)) = &output {
+            self.micro.heed(sighting, &self.site);
+        }
+        output
     }
 
     /// When `handle_timeout` must be called next.

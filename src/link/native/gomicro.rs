@@ -380,6 +380,18 @@ impl GoMicro {
         }
     }
 
+    /// Forgets what is told as gone, and what DNS-SD tells where all speak it: the goodbye that would end it here may be
+    /// lost.
+    pub fn heed(&mut self, sighting: &Sighting, site: &Site) {
+        match sighting {
+            Sighting::Gone { key, .. } => self.expired(key),
+            Sighting::Seen { record, .. } if record.go_micro.is_none() && site.all_speak_dns_sd() => {
+                self.expired(&record.key);
+            }
+            _ => {}
+        }
+    }
+
     /// A node was deleted for silence, or is known otherwise: it is new when it is heard again.
     pub fn expired(&mut self, key: &str) {
         self.doubts.remove(key);
