@@ -88,10 +88,11 @@ impl Querier {
         if self.waiting.contains_key(&question) {
             return;
         }
-        let asked = self.asked.remove(&question);
-        if self.waiting.len() + self.asked.len() >= most {
+        let asked = self.asked.get(&question).copied();
+        if self.waiting.len() + self.asked.len() >= most + usize::from(asked.is_some()) {
             return self.refused.count(Refused::QuestionsFull);
         }
+        self.asked.remove(&question);
         let due = asked.map_or(now, |at| now.max(Time(at.0 + AGAIN_MS)));
         self.waiting.insert(question, due);
     }
@@ -185,4 +186,26 @@ fn with_known(question: &Question, known: &[Record]) -> Vec<Vec<u8>> {
     }
     messages.push(end(message, false));
     messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_there_was_no_room_for_is_not_asked_twice_within_a_second() {
+        let name = |i: usize| ZONE.instance(&format!("n{i}")).expect("a name");
+        let place = [Place { interface: 1, v6: false }];
+        let mut querier = Querier::new(Arc::default());
+        let asked = |querier: &mut Querier, now| {
+            querier.poll(Time(now), &place, |_, _| Vec::new(), &mut fastrand::Rng::with_seed(1)).len()
+        };
+        (0..REMEMBERED).for_each(|i| querier.confirm(Time(10), &name(i), rtype::SRV));
+        assert!(asked(&mut querier, 10) > 0);
+        querier.ask(Time(20), &name(0), rtype::SRV);
+        querier.confirm(Time(20), &name(0), rtype::SRV);
+        assert_eq!(asked(&mut querier, 20), 0);
+        assert_eq!(asked(&mut querier, 1_009), 0);
+        assert_eq!(asked(&mut querier, 1_010), 1);
+    }
 }
