@@ -9,7 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin
 package() {
     case $1 in
     abidw | abidiff) echo abigail-tools ;;
-    avahi-browse) echo avahi-utils ;;
+    avahi-browse | avahi-publish) echo avahi-utils ;;
     c++) echo g++ libc6-dev ;;
     cc) echo gcc libc6-dev ;;
     dbus-daemon) echo dbus ;;
