@@ -85,7 +85,7 @@ export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 # shellcheck disable=SC2086 # the packages are words
 apt-get update -qq >&2 && apt-get install -qq -y --no-install-recommends $packages >&2 || exit 1
 case $packages in
-*avahi-daemon*)
+*avahi*)
     command -v systemctl >/dev/null && systemctl --no-reload disable avahi-daemon.service avahi-daemon.socket >&2
     ;;
 esac
