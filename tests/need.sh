@@ -81,14 +81,13 @@ if ! { [ -x "$policy" ] && { "$policy" avahi-daemon start >/dev/null 2>&1; [ $? 
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 fi
+had_avahi=$(command -v avahi-daemon)
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 # shellcheck disable=SC2086 # the packages are words
 apt-get update -qq >&2 && apt-get install -qq -y --no-install-recommends $packages >&2 || exit 1
-case $packages in
-*avahi*)
-    command -v systemctl >/dev/null && systemctl --no-reload disable avahi-daemon.service avahi-daemon.socket >&2
-    ;;
-esac
+if [ -z "$had_avahi" ] && command -v avahi-daemon >/dev/null && command -v systemctl >/dev/null; then
+    systemctl --no-reload disable avahi-daemon.service avahi-daemon.socket >&2
+fi
 for tool in $missing; do
     present "$tool" || {
         echo "$tool is still missing after installing$packages" >&2

@@ -1,6 +1,7 @@
 //! Lookups that wait for the network, and the interest that later lookups live by.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits;
@@ -68,6 +69,12 @@ impl Lookups {
         } else {
             Asked::New
         }
+    }
+
+    /// Whether the nodes of a service are kept up to date for another question than this.
+    pub fn is_kept(&self, service: &Arc<str>, but: &Question) -> bool {
+        let keeping = [Question::Everything, Question::Names, Question::Service(service.clone())];
+        keeping.iter().any(|question| question != but && self.interests.contains_key(question))
     }
 
     /// It was never asked, so nobody is to be told.

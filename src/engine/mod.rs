@@ -184,10 +184,22 @@ impl Engine {
     fn ask(&mut self, now: Time, question: &Question, timeout: Duration) -> bool {
         let asked = self.lookups.ask(now, question, timeout);
         if asked == Asked::New {
+            self.drop_unkept(question);
             self.outputs.push_back(Output::Command(Command::Ask(question.clone())));
             self.forget(now);
         }
         asked == Asked::Settled
+    }
+
+    /// What a question asks for and nobody has kept up to date: the link tells what there is.
+    fn drop_unkept(&mut self, question: &Question) {
+        let names: Vec<Arc<str>> = match question {
+            Question::Service(name) => vec![name.clone()],
+            _ => self.view.names().cloned().collect(),
+        };
+        for name in names.iter().filter(|name| !self.lookups.is_kept(name, question)).collect::<Vec<_>>() {
+            self.view.heard_of(name).iter().for_each(|key| self.remove_heard(key, Reason::Expired));
+        }
     }
 
     fn forget(&mut self, now: Time) {

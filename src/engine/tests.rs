@@ -136,6 +136,7 @@ fn synced_comes_after_every_node_that_was_known_when_the_answers_were_in() {
 #[test]
 fn a_duplicate_is_one_while_its_twin_is_there() {
     let mut engine = engine();
+    watch(&mut engine, None);
     engine.handle_sighting(START, &seen("a", "greeter", "eth0"));
     engine.handle_sighting(START, &seen("b", "greeter", "eth0"));
     engine.handle_timeout(at(1));
@@ -202,6 +203,27 @@ fn the_oldest_of_more_than_1024_names_is_asked_for_again() {
     assert_eq!(engine.lookup(now, &question(limits::INTERESTS), SECOND), Lookup::Ready);
     assert_eq!(engine.lookup(now, &question(1), SECOND), Lookup::Ready);
     assert!(matches!(engine.lookup(now, &question(0), SECOND), Lookup::Waits(_)));
+}
+
+#[test]
+fn what_nobody_has_kept_up_to_date_is_no_answer() {
+    let mut engine = engine();
+    let question = Question::Service(Arc::from("greeter"));
+    let found = |engine: &Engine| engine.services("greeter").len();
+    // Another registry of the process has asked for it.
+    engine.handle_sighting(START, &seen("k", "greeter", "eth0"));
+    for asked in [START, at(61)] {
+        engine.handle_timeout(asked);
+        assert!(matches!(engine.lookup(asked, &question, SECOND), Lookup::Waits(_)));
+        assert_eq!(found(&engine), 0);
+        engine.handle_sighting(asked, &seen("k", "greeter", "eth0"));
+        engine.handle_sighting(asked, &Sighting::Settled(question.clone()));
+        assert_eq!(found(&engine), 1);
+    }
+    // A watch that has no answer yet has been told of it.
+    let watch = engine.watch(at(62), &WatchOptions::default(), SECOND);
+    assert_eq!(engine.lookup(at(62), &Question::Names, SECOND), Lookup::Waits(LookupId(2)));
+    assert_eq!((found(&engine), told(&mut engine, watch)), (1, vec!["create greeter Announced".into()]));
 }
 
 #[test]

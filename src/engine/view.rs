@@ -286,6 +286,13 @@ impl View {
         self.entries.get(key).is_some_and(|entry| entry.life != Life::Own)
     }
 
+    /// What was heard of a service, listed or not.
+    pub fn heard_of(&self, service: &str) -> Vec<Key> {
+        let Some(group) = self.groups.get(service) else { return Vec::new() };
+        let hidden = group.twins.iter().flat_map(|twins| &twins.hidden);
+        group.keys.iter().chain(hidden).filter(|key| self.is_heard(key)).cloned().collect()
+    }
+
     /// Takes a node out; as it was listed, if it was.
     fn take(&mut self, key: &Key) -> Option<Arc<Listed>> {
         let entry = self.entries.remove(key)?;

@@ -110,6 +110,22 @@ fn a_killed_node_lives_no_longer_when_another_registry_of_a_process_asks_for_it(
 }
 
 #[test]
+fn a_node_that_goes_while_nobody_asks_for_it_is_not_found_by_who_asks_again() {
+    let mut net = Net::new(14, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    net.register(one, &service("greeter", 0..3), 3_600);
+    net.run(5_000);
+    assert_eq!(net.get(two, "greeter").1, 3);
+    net.run(65_000);
+    net.deregister(one, &Selection::from_json(r#"{"name":"greeter","nodes":[{"id":"greeter-0"}]}"#).unwrap());
+    net.run(5_000);
+    assert_eq!(net.get(two, "greeter").1, 2);
+    net.run(65_000);
+    net.kill(one);
+    assert_eq!(net.get(two, "greeter").1, 0);
+}
+
+#[test]
 fn a_watch_of_one_service_goes_on_when_the_watch_of_everything_that_it_was_answered_from_ends() {
     for wires in [Wires::DNS_SD, gomicro::MICRO] {
         let mut net = Net::new(11, Weather::FAIR);

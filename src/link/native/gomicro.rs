@@ -386,7 +386,8 @@ impl GoMicro {
         match sighting {
             Sighting::Gone { key, .. } => self.expired(key),
             Sighting::Seen { record, .. } if record.go_micro.is_none() && site.all_speak_dns_sd() => {
-                self.expired(&record.key);
+                self.doubts.remove(&record.key);
+                self.heard.pass_over(&record.key);
             }
             _ => {}
         }

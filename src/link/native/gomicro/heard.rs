@@ -147,9 +147,7 @@ impl Heard {
         if let Some(key) = self.digests.get(&digest).cloned() {
             let Some(node) = self.nodes.get_mut(&key) else { return Outcome::Nothing };
             if twin(&node.record.owner, &key) {
-                // DNS-SD has heard of it meanwhile.
-                self.remove(&key);
-                self.remember_twin(digest);
+                self.pass_over(&key);
                 return Outcome::Nothing;
             }
             if entry.ttl == 0 {
@@ -174,6 +172,14 @@ impl Heard {
             (0, true) => Outcome::Goodbye(record.key),
             (0, false) => Outcome::Nothing,
             _ => self.put(source, domain, record, digest),
+        }
+    }
+
+    /// DNS-SD has heard of a node: what is still under way about it is passed over.
+    pub fn pass_over(&mut self, key: &str) {
+        if let Some(digest) = self.nodes.get(key).map(|node| node.digest) {
+            self.remove(key);
+            self.remember_twin(digest);
         }
     }
 
