@@ -97,6 +97,37 @@ fn what_go_micros_wire_doubts_is_not_gone_when_dns_sd_has_it() {
 }
 
 #[test]
+fn a_node_that_goes_from_go_micros_wire_stays_by_dns_sd_where_another_registry_speaks_that_wire_alone() {
+    let mut net = Net::new(56, Weather::FAIR);
+    let (one, two) = (net.host_with(BOTH), net.host_with(MICRO));
+    net.watch(two, Some("greeter"));
+    net.open_beside(two, BOTH);
+    let watch = net.watch(two, Some("greeter"));
+    net.register(one, &service("greeter", 0..1), 120);
+    net.run(3_000);
+    assert_eq!(net.events(two, watch), [(Action::Create, "greeter-0".into(), 8_000)]);
+    // go-micro's wire has no place for the name of a host.
+    let mut elsewhere = service("greeter", 0..1);
+    elsewhere.nodes[0].address = "greeter.example".into();
+    net.register(one, &elsewhere, 120);
+    net.run(5_000);
+    assert_eq!(net.events(two, watch), [(Action::Update, "greeter-0".into(), 8_000)]);
+    assert_eq!(net.found(two, "greeter"), 1);
+}
+
+#[test]
+fn a_registry_that_speaks_go_micros_wire_alone_finds_what_another_of_its_process_has_by_dns_sd() {
+    let mut net = Net::new(57, Weather::FAIR);
+    let (one, two) = (net.host_with(BOTH), net.host_with(BOTH));
+    net.register(one, &service("greeter", 0..3), 120);
+    net.watch(two, Some("greeter"));
+    net.run(5_000);
+    net.open_beside(two, MICRO);
+    let (ms, found) = net.get(two, "greeter");
+    assert!(found == 3 && ms <= 60, "{found} in {ms} ms");
+}
+
+#[test]
 fn another_domain_or_wire_is_not_heard() {
     let mut net = Net::new(43, Weather::FAIR);
     let publishers = [net.host_with(MICRO), net.host_with(LOCAL), net.host()];

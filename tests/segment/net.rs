@@ -138,6 +138,16 @@ impl Net {
         self.drain(i);
     }
 
+    /// Another registry opens in the process of a host. What is asked of the host is asked of it from now on; the first
+    /// wants what it wanted, and is not told any more.
+    pub fn open_beside(&mut self, i: usize, wires: Wires) {
+        let (station, owner) = (Station { scope: Scope::Default, wires }, owner(self.rng.u128(..)));
+        let host = &mut self.hosts[i];
+        (host.owner, host.engine) = (owner.clone(), Engine::new(owner.clone(), station.clone(), PATIENCE));
+        host.endpoint.submit(self.now, &owner, Message::Join(station));
+        self.drain(i);
+    }
+
     fn boot(&mut self, ip: Ipv4Addr, wires: Wires) -> Host {
         let station = Station { scope: Scope::Default, wires };
         let owner = owner(self.rng.u128(..));

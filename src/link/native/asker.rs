@@ -185,6 +185,12 @@ impl Asker {
         }
     }
 
+    /// What was answered was not asked of go-micro's wire for who speaks that alone, as somebody does now.
+    pub fn unsettle(&mut self) {
+        let asked = self.interests.values_mut().filter(|interest| !interest.domains().is_empty());
+        asked.for_each(|interest| interest.settled = false);
+    }
+
     /// A registry was heard. One that is back after silence may not be alone: the link may have been divided.
     pub(super) fn found(&mut self, now: Time, tag: Tag) {
         if self.peers.found(tag) {

@@ -18,7 +18,7 @@ use super::message::{self, Message};
 use super::outbox::{Outbox, Place};
 use super::publication::Publications;
 use super::responder::{Here, Replies, Responder};
-use super::serve::{Asked, Server};
+use super::serve::{Asked, Server, Wanted};
 use super::site::Site;
 use super::zone::ZONE;
 use crate::event::Reason;
@@ -180,7 +180,12 @@ impl Endpoint {
     fn join(&mut self, now: Time, from: &Owner, station: Station) {
         let fresh = !self.site.members.contains_key(from);
         let (spoke, spoken) = (self.site.interfaces_of(from), self.site.spoken());
+        let all_spoke_dns_sd = self.site.all_speak_dns_sd();
         self.site.join(from, station);
+        if all_spoke_dns_sd && !self.site.all_speak_dns_sd() {
+            self.asker.unsettle();
+            self.micro.ask_all(now);
+        }
         if fresh {
             self.tell_interfaces();
         }
@@ -591,10 +596,4 @@ impl Endpoint {
         counters.extend(self.refused.list());
         counters
     }
-}
-
-/// What a question of the exchange wants.
-enum Wanted<'a> {
-    All(&'a [super::exchange::Tag]),
-    One { registry: super::exchange::Tag, token: u64, ranges: &'a [super::exchange::Held], budget: u8 },
 }

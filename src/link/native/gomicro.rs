@@ -329,6 +329,12 @@ impl GoMicro {
         }
     }
 
+    /// Asks all for what DNS-SD says, too: not all speak it any more.
+    pub fn ask_all(&mut self, now: Time) {
+        self.heard.forget_twins();
+        self.asks.renew(now);
+    }
+
     /// Forgets what was heard where nobody speaks any more, and asks again where `fresh` says.
     pub fn renew(&mut self, now: Time, fresh: &BTreeSet<u32>, site: &Site) {
         self.heard.retain_interfaces(|index| site.net.names.contains_key(&index));
@@ -376,7 +382,10 @@ impl GoMicro {
             // Whoever said otherwise says so again.
             self.check(now, &key);
             self.heard.remove(&key);
-            out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
+            // Not all speak DNS-SD, but who does knows better.
+            if beside.cache.record(&key).is_none() {
+                out.tell(Sighting::Gone { key, reason: Reason::Goodbye });
+            }
         }
     }
 

@@ -50,6 +50,23 @@ pub struct Asked<'a> {
     pub addrs: &'a [IpAddr],
 }
 
+/// What a question of the exchange wants.
+pub enum Wanted<'a> {
+    /// What any registry has, but for those that were heard already.
+    All(&'a [Tag]),
+    /// What one registry has, in so many messages at most.
+    One {
+        /// The registry.
+        registry: Tag,
+        /// What it gave before, or 0.
+        token: u64,
+        /// What is held of it.
+        ranges: &'a [Held],
+        /// Messages.
+        budget: u8,
+    },
+}
+
 impl Server {
     /// A server whose tokens depend on `secret`.
     pub fn new(secret: [u8; 32], refused: Arc<Refusals>) -> Server {

@@ -183,6 +183,11 @@ impl Heard {
         }
     }
 
+    /// What was passed over is taken when it is heard again.
+    pub fn forget_twins(&mut self) {
+        self.twins = HashSet::new();
+    }
+
     fn remember_twin(&mut self, digest: u64) {
         if self.twins.len() < limits::VIEW_NODES {
             self.twins.insert(digest);
@@ -241,7 +246,7 @@ impl Heard {
     pub fn handle_timeout(&mut self, now: Time) {
         if now.0 >= self.swept.0 + SWEEP_MS {
             self.swept = now;
-            self.twins = HashSet::new();
+            self.forget_twins();
             // Who keeps it asks whether it lives, and says when it does not.
             self.forget(|node| now.0 >= node.heard.0 + u64::from(node.record.lease) * 1_000 + SWEEP_MS);
         }
