@@ -98,6 +98,13 @@ pub enum Question {
     Everything,
 }
 
+impl Question {
+    /// Whether it asks for nodes of a service; who asks for names is told of all.
+    pub fn asks_for(&self, service: &str) -> bool {
+        !matches!(self, Question::Service(asked) if **asked != *service)
+    }
+}
+
 /// What a link heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sighting {

@@ -19,7 +19,7 @@ pub enum Command {
     Publish(Arc<Record>),
     /// Say goodbye for it and stop.
     Withdraw(Key),
-    /// Ask the network; answered by sightings and then `Settled`.
+    /// Ask the network; answered by sightings, of all that is held as well, and then `Settled`.
     Ask(Question),
     /// Nobody wants to know any more what was asked.
     Forget(Question),

@@ -387,12 +387,17 @@ impl Hearing {
         self.asked.push(Asked { question, at: now });
     }
 
-    /// Tells all that is known to a registry that has not heard it.
-    pub fn retell(&mut self, now: Instant) {
-        for known in self.known.values().filter(|known| known.lost.is_none()) {
+    /// Tells what is known in answer to a question, each with the time of its last sign of life; `time` is now, too.
+    pub fn retell(&mut self, now: Instant, time: Time, question: &Question) {
+        for known in self.known.values().filter(|known| question.asks_for(&known.record.service.name)) {
+            let silent = now.saturating_duration_since(known.sign);
+            if known.lost.is_some() && silent >= Duration::from_secs(u64::from(known.record.lease)) {
+                continue;
+            }
             self.last_heard = Some(now);
             let (record, reach) = (known.record.clone(), (&*known.reach).into());
-            self.told.push_back(Sighting::Seen { record, reach });
+            let at = Time(time.0.saturating_sub(u64::try_from(silent.as_millis()).unwrap_or(u64::MAX)));
+            self.told.push_back(Sighting::Held { record, reach, at });
         }
     }
 

@@ -332,6 +332,29 @@ fn a_node_heard_by_ipv6_first_waits_a_moment_for_its_ipv4_address() {
 }
 
 #[test]
+fn who_asks_is_told_what_is_known_as_of_its_last_sign_of_life() {
+    let mut ear = Ear::new();
+    ear.resolved(20, "k", 1, "eth0");
+    ear.resolved(20, "l", 1, "eth0");
+    ear.removed(5_000, "l");
+    ear.told();
+    let told_at = |ear: &mut Ear, ms: u32, question: &Question| {
+        ear.hearing.retell(ear.at(ms), Time(100_000 + u64::from(ms)), question);
+        let held = |sighting| match sighting {
+            Sighting::Held { record, at, .. } => (record.key.to_string(), at),
+            other => panic!("{other:?}"),
+        };
+        let mut told: Vec<_> = std::iter::from_fn(|| ear.hearing.pop()).map(held).collect();
+        told.sort();
+        told
+    };
+    let sign = Time(100_020);
+    assert_eq!(told_at(&mut ear, 9_000, &Question::Everything), [("k".into(), sign), ("l".into(), sign)]);
+    assert_eq!(told_at(&mut ear, 10_020, &Question::Names), [("k".into(), sign)], "the lease of what was lost is over");
+    assert_eq!(told_at(&mut ear, 10_020, &Question::Service(Arc::from("other"))), []);
+}
+
+#[test]
 fn an_answer_after_the_lease_is_told_with_the_data() {
     let mut ear = Ear::new();
     ear.resolved(20, "k", 1, "eth0");

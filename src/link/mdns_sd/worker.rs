@@ -12,9 +12,10 @@ use super::hearing::Hearing;
 use super::one_shot::{self, OneShot};
 use super::outbox::{Action, Done, Outbox};
 use super::{count, subnets, Counters, Daemon, Submitted};
+use crate::clock;
 use crate::interfaces;
 use crate::link::{Command, Message, Scope, Station};
-use crate::record::{Interface, Key, Owner, Record, Sighting};
+use crate::record::{Interface, Key, Owner, Question, Record, Sighting};
 
 /// Events taken in before the next look at everything else.
 const BATCH: usize = 64;
@@ -27,8 +28,6 @@ const CLOSING: (Duration, Duration) = (Duration::from_millis(1_500), Duration::f
 
 pub(super) struct Member {
     scope: Scope,
-    /// Has not been told what is known.
-    fresh: bool,
     left: bool,
 }
 
@@ -259,14 +258,10 @@ impl Worker {
     fn accept(&mut self, now: Instant, from: &Owner, message: Message) {
         match message {
             Message::Join(Station { scope, .. }) => {
-                let fresh = match self.members.get(from) {
-                    Some(member) if !member.fresh => {
-                        self.hearing.retell(now);
-                        false
-                    }
-                    _ => true,
-                };
-                self.members.insert(from.clone(), Member { scope, fresh, left: false });
+                let member = Member { scope, left: false };
+                if self.members.insert(from.clone(), member).is_some() {
+                    self.hearing.retell(now, clock::now(), &Question::Everything);
+                }
                 self.apply_scopes();
             }
             Message::Leave => {
@@ -294,9 +289,7 @@ impl Worker {
             }
             Command::Withdraw(key) => self.outbox.push(key, Action::Withdraw, done),
             Command::Ask(question) => {
-                if self.members.get_mut(from).is_some_and(|member| std::mem::take(&mut member.fresh)) {
-                    self.hearing.retell(now);
-                }
+                self.hearing.retell(now, clock::now(), &question);
                 self.hearing.ask(now, question);
                 self.wants_browse = true;
                 self.waiting.push(Turn::Carried(done.into_iter().collect()));

@@ -10,7 +10,7 @@ use super::cache::{Cache, Heard, Source};
 use super::errand::{Errand, Running};
 use super::exchange::{Exchange, Tag};
 use super::herald::service_hash;
-use super::interest::{about, asks_for, wants, Interest};
+use super::interest::{about, wants, Interest};
 use super::lookup::Lookup;
 use super::message::{rtype, Builder, Data, Message, Record};
 use super::outbox::{Outbox, Place};
@@ -210,7 +210,7 @@ impl Asker {
     }
 
     fn tell_held(&self, question: &Question, net: &Net, out: &mut Outbox) {
-        let asked = self.cache.shown().filter(|record| asks_for(question, &record.service.name));
+        let asked = self.cache.shown().filter(|record| question.asks_for(&record.service.name));
         for key in asked.map(|record| &record.key) {
             if let Some(((record, reach), at)) = self.held(key, net).zip(self.cache.heard_at(key)) {
                 out.tell(Sighting::Held { record, reach, at });

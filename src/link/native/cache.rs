@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::exchange::{position, Range, Sum, Tag};
-use super::interest::asks_for;
 use super::message::{Data, Record, IN};
 use super::name::Name;
 use super::publication::strings;
@@ -493,7 +492,7 @@ impl Cache {
         let pointer = |(key, instance): (&Key, &Instance)| {
             let record = instance.record.as_ref().filter(|record| Tag::of(&record.owner).is_none())?;
             let left = (u64::from(record.lease) * 1_000).saturating_sub(now.0.saturating_sub(instance.heard.0)) / 1_000;
-            let asked = asks_for(question, &record.service.name);
+            let asked = question.asks_for(&record.service.name);
             let here = self.reach(key).any(|(on, _)| *on == interface);
             let holds = asked && here && left * 2 >= u64::from(record.lease);
             let data = Data::Ptr(ZONE.instance(key)?);

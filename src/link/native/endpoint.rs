@@ -12,7 +12,7 @@ use super::cache::Source;
 use super::exchange::Exchange;
 use super::gomicro::{Beside, GoMicro};
 use super::herald::{Ground, Herald};
-use super::interest::{about, asks_for, Interest};
+use super::interest::{about, Interest};
 use super::io::{Attached, Config, Datagram, Output, Via};
 use super::message::{self, Message};
 use super::outbox::{Outbox, Place};
@@ -286,7 +286,7 @@ impl Endpoint {
     /// Tells what this process publishes in answer to a member's question; whether there is any.
     fn tell_own(&mut self, from: &Owner, question: &Question) -> bool {
         let owners: Vec<Owner> = self.known.owners().map(|(owner, _)| owner.clone()).collect();
-        let alone = self.micro.alone().filter(|record| asks_for(question, &record.service.name));
+        let alone = self.micro.alone().filter(|record| question.asks_for(&record.service.name));
         let alone: Vec<_> = alone.cloned().collect();
         let mut any = !alone.is_empty();
         alone.into_iter().filter(|record| record.owner != *from).for_each(|record| self.tell_node(record));

@@ -49,11 +49,6 @@ pub fn about(asked: &Question) -> Question {
     }
 }
 
-/// Whether the question asks for nodes of a service.
-pub fn asks_for(question: &Question, service: &str) -> bool {
-    !matches!(question, Question::Service(asked) if **asked != *service)
-}
-
 /// Whether nodes of a service are wanted by DNS-SD; an empty name stands for one that is not known yet.
 pub fn wants(interests: &BTreeMap<Question, Interest>) -> impl Fn(&str) -> bool + '_ {
     let wants = |question| interests.get(&question).is_some_and(Interest::is_of_dns_sd);

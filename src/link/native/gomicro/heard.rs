@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use crate::limits;
 use crate::link::native::cache::Source;
-use crate::link::native::interest::asks_for;
 use crate::link::native::message::{Data, Message, Record as Dns, IN};
 use crate::link::native::name::Name;
 use crate::link::native::publication::strings;
@@ -128,7 +127,7 @@ impl Heard {
 
     /// The keys of what is asked for.
     pub fn keys(&self, domain: Domain, question: &Question) -> Vec<Key> {
-        let asked = |node: &Node| node.domain == domain && asks_for(question, &node.record.service.name);
+        let asked = |node: &Node| node.domain == domain && question.asks_for(&node.record.service.name);
         self.nodes.iter().filter(|(_, node)| asked(node)).map(|(key, _)| key.clone()).collect()
     }
 
