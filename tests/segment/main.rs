@@ -126,6 +126,23 @@ fn a_node_that_goes_while_nobody_asks_for_it_is_not_found_by_who_asks_again() {
 }
 
 #[test]
+fn who_was_cut_off_when_the_last_node_of_a_registry_went_is_told_so_when_it_hears_again() {
+    let mut net = Net::new(15, Weather::FAIR);
+    let (one, two) = (net.host(), net.host());
+    net.register(one, &service("greeter", 0..1), 3_600);
+    net.watch(two, Some("greeter"));
+    net.run(5_000);
+    assert_eq!(net.found(two, "greeter"), 1);
+    net.hosts[one].group = 1;
+    net.run(10_000);
+    net.deregister(one, &Selection::service("greeter"));
+    net.run(600_000);
+    assert_eq!(net.found(two, "greeter"), 1);
+    net.hosts[one].group = 0;
+    assert!(net.run_until(|net| net.found(two, "greeter") == 0, 11_000));
+}
+
+#[test]
 fn a_watch_of_one_service_goes_on_when_the_watch_of_everything_that_it_was_answered_from_ends() {
     for wires in [Wires::DNS_SD, gomicro::MICRO] {
         let mut net = Net::new(11, Weather::FAIR);

@@ -30,8 +30,6 @@ const RESTLESS_MS: u64 = 10_000;
 /// Then as often as this in the time since the change: who was cut off when something changed hears of it soon after it
 /// hears again, 3 s after half a minute.
 const CALMING: u64 = 10;
-/// So often more is said that nothing is left.
-const LAST_BEATS: u8 = 2;
 
 /// Where a registry speaks, and the addresses there.
 pub trait Ground {
@@ -50,8 +48,8 @@ struct Beat {
     said: Time,
     /// See [`RESTLESS_MS`].
     restless: Time,
-    /// Beats left once nothing is left.
-    last: u8,
+    /// Until when it is said that nothing is left: then whoever was cut off has it no more.
+    ends: Option<Time>,
 }
 
 /// Nodes of one owner that were taken out.
@@ -228,8 +226,7 @@ impl Herald {
         let soon = Time(now.0 + SETTLED_MS);
         for lease in known.leases_of(owner) {
             let beat = self.beats.entry((owner.clone(), lease));
-            let new = Beat { due: soon, sequence: now.0, said: Time(0), restless: now, last: LAST_BEATS };
-            beat.or_insert(new).last = LAST_BEATS;
+            beat.or_insert(Beat { due: soon, sequence: now.0, said: Time(0), restless: now, ends: None });
         }
         let own = self.beats.iter_mut().filter(|((of, _), _)| of == owner);
         own.for_each(|(_, beat)| {
@@ -290,9 +287,8 @@ impl Herald {
             beat.sequence += 1;
             beat.said = now;
             let (total, services) = sums(known, owner, *lease);
-            if total.count == 0 && now >= beat.restless {
-                beat.last = beat.last.saturating_sub(1);
-            }
+            let lapsed = Time(now.0 + u64::from(*lease) * 1_000);
+            beat.ends = (total.count == 0).then(|| beat.ends.unwrap_or(lapsed));
             let Some(name) = ZONE.alive(owner, *lease) else { continue };
             for place in ground.places(owner) {
                 let port = ground.direct_port(place);
@@ -302,7 +298,7 @@ impl Herald {
                 by_place.entry(place).or_default().push(record);
             }
         }
-        self.beats.retain(|_, beat| beat.last > 0);
+        self.beats.retain(|_, beat| beat.ends.is_none_or(|ends| now < ends));
         for (place, records) in by_place {
             let mut packer = Packer::new(|_: &_| Vec::new(), ground.direct_port(place));
             records.iter().for_each(|record| packer.push(std::slice::from_ref(record), None));
