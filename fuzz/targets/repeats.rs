@@ -27,12 +27,14 @@ type Multicast = (Place, Name, u16, Vec<u8>);
 pub struct Repeats {
     last: HashMap<Multicast, (Time, u32)>,
     probed: Option<Time>,
+    renewed: Option<Time>,
 }
 
 impl Repeats {
-    /// All may be said at once again: it was spoken against (§9), or the link is another (§8).
-    pub fn forget(&mut self) {
+    /// All may be said at once again, whatever is answered at this time: it was spoken against (§9), or the link is another (§8).
+    pub fn forget(&mut self, now: Time) {
         self.last.clear();
+        self.renewed = Some(now);
     }
 
     /// Somebody asked so.
@@ -76,7 +78,7 @@ impl Repeats {
                 }
                 _ => makes_whole,
             };
-            let Some((at, _)) = said(record).filter(|_| !excepted) else { continue };
+            let Some((at, _)) = said(record).filter(|_| !excepted && self.renewed != Some(now)) else { continue };
             let (gap, least) = (now.0 - at.0, if record.flush && defended { DEFENDED_ONCE_IN } else { ONCE_IN });
             assert!(gap >= least, "{now:?} after {gap} ms again: {record:?} in {message:?}");
         }

@@ -194,7 +194,7 @@ impl World {
     /// The interface of the subject has these addresses from now on; without any it is down.
     pub fn readdress(&mut self, addrs: &[IpAddr]) {
         let interfaces = if addrs.is_empty() { Vec::new() } else { vec![attached(addrs)] };
-        self.subject.repeats.forget();
+        self.subject.repeats.forget(self.now);
         self.subject.endpoint.set_interfaces(self.now, interfaces);
         self.settle();
     }
@@ -219,7 +219,7 @@ impl World {
         self.forged = self.now;
         if let Some(read) = message::parse(&datagram.bytes) {
             match read.response {
-                true => self.subject.repeats.forget(),
+                true => self.subject.repeats.forget(self.now),
                 false => self.asked.entry(datagram.from.ip()).or_default().0 += read.questions.len() as u64,
             }
         }
