@@ -200,7 +200,10 @@ fn a_second_registry_of_a_process_is_told_what_the_link_knows() {
     two.link.submit(&"late".into(), Message::Join(Scope::Default.into()));
     let commands = vec![Command::Ask(Question::Everything)];
     two.link.submit(&"late".into(), Message::Commands { commands, done: None });
-    two.wait_seen(&said.key, 1);
+    two.wait(|sighting| match sighting {
+        Sighting::Held { record, .. } => (record.key == said.key && record.revision == 1).then_some(()),
+        _ => None,
+    });
     one.shutdown();
     two.shutdown();
 }
