@@ -21,6 +21,13 @@ impl Add<Duration> for Time {
     }
 }
 
+impl Sub<Duration> for Time {
+    type Output = Time;
+    fn sub(self, earlier: Duration) -> Time {
+        Time(self.0.saturating_sub(u64::try_from(earlier.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
 impl Sub for Time {
     type Output = Duration;
     fn sub(self, earlier: Time) -> Duration {
@@ -54,6 +61,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// `lease`, as a time.
+    pub(crate) fn lasts(&self) -> Duration {
+        Duration::from_secs(u64::from(self.lease))
+    }
+
     /// How much memory its data take, bytes, about, if no other node shares them.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.node.heap_bytes() + self.service.heap_bytes()

@@ -197,8 +197,10 @@ impl Engine {
             Question::Service(name) => vec![name.clone()],
             _ => self.view.names().cloned().collect(),
         };
-        for name in names.iter().filter(|name| !self.lookups.is_kept(name, question)).collect::<Vec<_>>() {
-            self.view.heard_of(name).iter().for_each(|key| self.remove_heard(key, Reason::Expired));
+        for name in names {
+            if !self.lookups.is_kept(&name, question) {
+                self.view.heard_of(&name).iter().for_each(|key| self.remove_heard(key, Reason::Expired));
+            }
         }
     }
 

@@ -364,14 +364,14 @@ impl View {
         let Life::Heard { last, checks, earliest } = entry.life else { return None };
         let due = match CHECKS.get(usize::from(checks)) {
             Some(percent) => last + self.check_basis(entry.record()) * *percent / 100,
-            None => last + lease(entry.record()) + self.patience.grace,
+            None => last + entry.record().lasts() + self.patience.grace,
         };
         Some(due.max(earliest))
     }
 
     /// What the percentages of [`CHECKS`] are of.
     fn check_basis(&self, record: &Record) -> Duration {
-        lease(record).min(self.patience.check_after * 100 / CHECKS[0])
+        record.lasts().min(self.patience.check_after * 100 / CHECKS[0])
     }
 
     fn schedule(&mut self, entry: &Entry) {
@@ -468,10 +468,6 @@ impl View {
         };
         self.listed(key)
     }
-}
-
-fn lease(record: &Record) -> Duration {
-    Duration::from_secs(u64::from(record.lease))
 }
 
 /// Groups nodes into services as `get_service` returns them: by version; metadata and endpoints of

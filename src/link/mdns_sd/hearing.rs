@@ -391,13 +391,12 @@ impl Hearing {
     pub fn retell(&mut self, now: Instant, time: Time, question: &Question) {
         for known in self.known.values().filter(|known| question.asks_for(&known.record.service.name)) {
             let silent = now.saturating_duration_since(known.sign);
-            if known.lost.is_some() && silent >= Duration::from_secs(u64::from(known.record.lease)) {
+            if known.lost.is_some() && silent >= known.record.lasts() {
                 continue;
             }
             self.last_heard = Some(now);
             let (record, reach) = (known.record.clone(), (&*known.reach).into());
-            let at = Time(time.0.saturating_sub(u64::try_from(silent.as_millis()).unwrap_or(u64::MAX)));
-            self.told.push_back(Sighting::Held { record, reach, at });
+            self.told.push_back(Sighting::Held { record, reach, at: time - silent });
         }
     }
 
@@ -450,9 +449,8 @@ impl Hearing {
             if moved {
                 (known.reach, known.left_out) = (left, 0);
             }
-            let lease = Duration::from_secs(u64::from(known.record.lease));
             // Whoever did not hear of it for so long has deleted it, and needs the data again.
-            let forgotten = now.saturating_duration_since(known.sign) >= lease;
+            let forgotten = now.saturating_duration_since(known.sign) >= known.record.lasts();
             known.sign = now;
             self.told.push_back(match forgotten || moved {
                 true => Sighting::Seen { record: known.record.clone(), reach: (&*known.reach).into() },
